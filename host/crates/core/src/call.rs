@@ -1,0 +1,132 @@
+//! A call on its way to a skill.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use uuid::Uuid;
+
+/// Identifies one call over all its attempts. A UUIDv7, so ids sort by the time they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(Uuid);
+
+impl CallId {
+    /// A new id, unlike every other.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for CallId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who makes a call. Opaque: it names what limits and state are kept by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller(Arc<str>);
+
+impl Caller {
+    /// The one caller behind stdio and unauthenticated loopback.
+    #[must_use]
+    pub fn local() -> Self {
+        Self("local".into())
+    }
+
+    /// The caller's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the client on the other side can do, as far as a skill may want to know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClientFeatures {
+    /// Shows a form to the person.
+    pub elicitation_form: bool,
+    /// Sends the person to a URL.
+    pub elicitation_url: bool,
+    /// Lets a skill ask the client's model.
+    pub sampling: bool,
+    /// Sampling with tools.
+    pub sampling_tools: bool,
+    /// Tells its root folders.
+    pub roots: bool,
+    /// Listens to progress of this call.
+    pub progress: bool,
+}
+
+/// How far a call is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Grows from report to report.
+    pub progress: f64,
+    /// What `progress` will be at the end, when known.
+    pub total: Option<f64>,
+    /// For people.
+    pub message: Option<String>,
+}
+
+/// The way back to the client while a call runs. Implementations must not block.
+pub trait ClientLink: Send + Sync {
+    /// Pass a progress report on; may drop it.
+    fn progress(&self, progress: Progress);
+
+    /// Whether the client has given up on the call.
+    fn cancelled(&self) -> bool;
+}
+
+/// A link for calls without a client, such as those of the command line: progress is dropped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoClient;
+
+impl ClientLink for NoClient {
+    fn progress(&self, _: Progress) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// One call, validated, on its way to the skill.
+#[derive(Clone)]
+pub struct Call {
+    /// The same over all attempts.
+    pub id: CallId,
+    /// Ties together everything one request set off.
+    pub correlation_id: Arc<str>,
+    /// Who calls.
+    pub caller: Caller,
+    /// The tool's name inside its skill.
+    pub tool: Arc<str>,
+    /// A JSON object as text, or nothing when the client sent none.
+    pub arguments: Option<Arc<String>>,
+    /// The request's `_meta` as a JSON object, without the protocol's own keys.
+    pub meta: Option<Arc<str>>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// When the call must be over.
+    pub deadline: Instant,
+    /// What the client can do.
+    pub client: ClientFeatures,
+    /// The way back to the client.
+    pub link: Arc<dyn ClientLink>,
+}
+
+impl fmt::Debug for Call {
+    // Arguments may hold secrets: they stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.id)
+            .field("tool", &self.tool)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}

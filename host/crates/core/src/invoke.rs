@@ -1,0 +1,45 @@
+//! The seam between the pipeline and the engine.
+
+use std::{future::Future, time::Duration};
+
+use crate::{Call, Failure, Outcome};
+
+/// Something that runs calls: one loaded version of a skill, or a fake in tests.
+pub trait Invoke: Send + Sync {
+    /// Start one attempt of `call`. Nothing happens to the world before the returned attempt is polled.
+    fn start(&self, call: Call) -> Box<dyn Attempt>;
+}
+
+/// One running attempt: a future of its report. Dropping it ends the guest.
+pub trait Attempt: Future<Output = Report> + Send + Unpin {
+    /// End the guest. The attempt then resolves soon, with [`FailureKind::Cancelled`] unless it was
+    /// done already, and with what it used up to there.
+    ///
+    /// [`FailureKind::Cancelled`]: crate::FailureKind::Cancelled
+    fn abort(&mut self);
+}
+
+/// How an attempt ended and what it used.
+#[derive(Debug)]
+pub struct Report {
+    /// How it ended.
+    pub result: Result<Outcome, Failure>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What an attempt used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Whether the guest began to run. If not, nothing can have taken effect.
+    pub started: bool,
+    /// Fuel, about one unit an instruction. Exact when the call ended by itself, otherwise known to
+    /// within one yield interval (1,000,000).
+    pub fuel: u64,
+    /// The most linear memory it held, in bytes.
+    pub memory: u64,
+    /// How long it waited for an instance slot.
+    pub queued: Duration,
+    /// How long it ran, waits for the host included.
+    pub ran: Duration,
+}

@@ -1,0 +1,28 @@
+//! The vocabulary that every part of skillhost shares.
+//!
+//! This crate holds values and two seams, no behaviour that waits: a [`Call`] travels from the pipeline
+//! to whatever implements [`Invoke`] (the engine), an [`Outcome`] or a [`Failure`] comes back, and the
+//! [`Catalog`] says which tools there are right now. It imports nothing else of ours.
+#![deny(missing_docs)]
+
+pub mod call;
+pub mod catalog;
+pub mod clock;
+pub mod digest;
+pub mod failure;
+pub mod invoke;
+pub mod name;
+pub mod outcome;
+pub mod schema;
+pub mod tool;
+
+pub use call::{Call, CallId, Caller, ClientFeatures, ClientLink, NoClient, Progress};
+pub use catalog::{Catalog, Entry, SkillState, SkillStatus};
+pub use clock::{Clock, SystemClock};
+pub use digest::Digest;
+pub use failure::{Effect, Failure, FailureKind};
+pub use invoke::{Attempt, Invoke, Report, Usage};
+pub use name::{SkillName, ToolName};
+pub use outcome::{Block, Content, Media, Outcome, Reply, ResourceBody, ResourceContents, ResourceLink};
+pub use schema::{Schema, SchemaError, Violation};
+pub use tool::{Annotations, ToolSpec, ToolSpecError};

@@ -1,0 +1,47 @@
+//! The wasmtime configuration. What decides about generated code is fixed, so that the compiling child
+//! and the host agree; only pool sizes depend on settings.
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::EngineSettings;
+
+/// Wasm stack of a call. Deep recursion traps instead of reaching the fibre's guard page.
+const WASM_STACK: usize = 512 << 10;
+/// Fibre stack of a call: the Wasm stack and what host functions need on top.
+const FIBRE_STACK: usize = 2 << 20;
+/// What toolchains were seen to need, with room: 3 memories, 3 tables, 8 core instances a component.
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 8;
+const CORE_INSTANCES: u32 = 24;
+/// Kept mapped between calls, which saves page faults.
+const KEEP_RESIDENT: usize = 1 << 20;
+
+/// Everything that decides about generated code.
+pub(crate) fn codegen() -> Config {
+    let mut config = Config::new();
+    config.consume_fuel(true).epoch_interruption(true).max_wasm_stack(WASM_STACK).async_stack_size(FIBRE_STACK);
+    config
+}
+
+/// The same, with instances taken from a pool.
+pub(crate) fn running(settings: &EngineSettings) -> Config {
+    let instances = settings.instances;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_tables(instances.saturating_mul(TABLES))
+        .total_stacks(instances)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memory_size(settings.max_memory)
+        .table_elements(40_000)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .decommit_batch_size(32)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = codegen();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}

@@ -1,0 +1,175 @@
+//! Between the contract's types and `core`'s, checking everything a guest says.
+
+use serde_json::{Map, Value};
+use skillhost_core::{
+    self as core, Block, Call, Content, Failure, FailureKind, Media, Outcome, Reply, ResourceBody,
+    ResourceContents, ResourceLink, Schema, ToolSpec, ToolSpecError,
+};
+
+use crate::bindings::skillhost::skill::types;
+
+/// The context a guest gets. `left` is the time until the call's deadline.
+pub(crate) fn context(call: &Call, left: std::time::Duration) -> types::Context {
+    let mut client = types::ClientFeatures::empty();
+    let offered = [
+        (call.client.elicitation_form, types::ClientFeatures::ELICITATION_FORM),
+        (call.client.elicitation_url, types::ClientFeatures::ELICITATION_URL),
+        (call.client.sampling, types::ClientFeatures::SAMPLING),
+        (call.client.sampling_tools, types::ClientFeatures::SAMPLING_TOOLS),
+        (call.client.roots, types::ClientFeatures::ROOTS),
+        (call.client.progress, types::ClientFeatures::PROGRESS),
+    ];
+    for (_, flag) in offered.into_iter().filter(|(has, _)| *has) {
+        client |= flag;
+    }
+    types::Context {
+        call_id: call.id.to_string(),
+        correlation_id: call.correlation_id.to_string(),
+        attempt: call.attempt,
+        time_left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+        caller: call.caller.as_str().to_owned(),
+        client,
+        meta: call.meta.as_deref().map(str::to_owned),
+        round: None,
+    }
+}
+
+/// The tools a guest declares.
+pub(crate) fn tools(declared: Vec<types::Tool>, max: usize) -> Result<Vec<ToolSpec>, ToolSpecError> {
+    if declared.is_empty() {
+        return Err(ToolSpecError::None);
+    }
+    if declared.len() > max {
+        return Err(ToolSpecError::TooMany { count: declared.len(), max });
+    }
+    let mut specs: Vec<ToolSpec> = Vec::with_capacity(declared.len());
+    for tool in declared {
+        if specs.iter().any(|spec| spec.name == tool.name) {
+            return Err(ToolSpecError::Duplicate(tool.name));
+        }
+        specs.push(spec(tool)?);
+    }
+    Ok(specs)
+}
+
+fn spec(tool: types::Tool) -> Result<ToolSpec, ToolSpecError> {
+    core::ToolName::bare(&tool.name)?;
+    let schema = |which, result: Result<Schema, core::SchemaError>| {
+        result.map_err(|error| ToolSpecError::Schema { tool: tool.name.clone(), which, error })
+    };
+    let input = schema("input", Schema::for_arguments(&tool.input_schema))?;
+    let output = tool.output_schema.as_deref().map(|s| schema("output", Schema::parse(s))).transpose()?;
+    let field = |field, expected| ToolSpecError::Field { tool: tool.name.clone(), field, expected };
+    let icons = match &tool.icons {
+        None => None,
+        Some(text) => Some(serde_json::from_str(text).map_err(|_| field("icons", "a JSON array"))?),
+    };
+    let meta = match &tool.meta {
+        None => None,
+        Some(text) => Some(serde_json::from_str(text).map_err(|_| field("meta", "a JSON object"))?),
+    };
+    Ok(ToolSpec {
+        title: tool.title,
+        description: tool.description,
+        input,
+        output,
+        annotations: core::Annotations {
+            read_only: tool.annotations.read_only,
+            destructive: tool.annotations.destructive,
+            idempotent: tool.annotations.idempotent,
+            open_world: tool.annotations.open_world,
+        },
+        undoable: tool.undoable,
+        icons,
+        meta,
+        name: tool.name,
+    })
+}
+
+/// How the guest says the call ended.
+pub(crate) fn outcome(result: Result<types::Outcome, types::Failure>) -> Result<Outcome, Failure> {
+    match result {
+        Ok(types::Outcome::Reply(reply)) => self::reply(reply).map(Outcome::Reply),
+        Ok(types::Outcome::InputRequired(_)) => Err(Failure::new(
+            FailureKind::Unsupported,
+            "the skill wants to ask a question (input-required), which is not offered by this host yet",
+        )),
+        Err(failure) => Err(self::failure(failure)),
+    }
+}
+
+fn failure(failure: types::Failure) -> Failure {
+    match failure {
+        types::Failure::InvalidInput(message) => Failure::new(FailureKind::InvalidInput, message),
+        types::Failure::Permanent(message) => Failure::new(FailureKind::Permanent, message),
+        types::Failure::Conflict(message) => Failure::new(FailureKind::Conflict, message),
+        types::Failure::Transient(transient) => {
+            let failure = Failure::new(FailureKind::Transient, transient.message);
+            match transient.retry_after_ms {
+                Some(ms) => failure.retry_after(std::time::Duration::from_millis(ms)),
+                None => failure,
+            }
+        }
+        types::Failure::MissingCapability(missing) => Failure {
+            missing: missing.clone(),
+            ..Failure::new(
+                FailureKind::MissingCapability,
+                format!("the client lacks what this tool needs: {}", missing.join(", ")),
+            )
+        },
+    }
+}
+
+fn reply(reply: types::Reply) -> Result<Reply, Failure> {
+    Ok(Reply {
+        content: reply.content.into_iter().map(block).collect::<Result<_, _>>()?,
+        structured: reply.structured.as_deref().map(|text| json("structured", text)).transpose()?,
+        is_error: reply.is_error,
+        meta: object("meta", reply.meta)?,
+    })
+}
+
+fn block(block: types::ContentBlock) -> Result<Block, Failure> {
+    let media = |m: types::Media| Media { data: m.data, mime_type: m.mime_type };
+    let content = match block.content {
+        types::Content::Text(text) => Content::Text(text),
+        types::Content::Image(m) => Content::Image(media(m)),
+        types::Content::Audio(m) => Content::Audio(media(m)),
+        types::Content::ResourceLink(link) => Content::ResourceLink(ResourceLink {
+            uri: link.uri,
+            name: link.name,
+            title: link.title,
+            description: link.description,
+            mime_type: link.mime_type,
+            size: link.size,
+            icons: link.icons.as_deref().map(|text| typed("icons", text, "a JSON array")).transpose()?,
+        }),
+        types::Content::Resource(resource) => Content::Resource(ResourceContents {
+            uri: resource.uri,
+            mime_type: resource.mime_type,
+            body: match resource.body {
+                types::ResourceBody::Text(text) => ResourceBody::Text(text),
+                types::ResourceBody::Blob(data) => ResourceBody::Blob(data),
+            },
+            meta: object("meta", resource.meta)?,
+        }),
+    };
+    Ok(Block { content, annotations: object("annotations", block.annotations)?, meta: object("meta", block.meta)? })
+}
+
+fn object(field: &str, text: Option<String>) -> Result<Option<Map<String, Value>>, Failure> {
+    text.map(|text| typed(field, &text, "a JSON object")).transpose()
+}
+
+fn json(field: &str, text: &str) -> Result<Value, Failure> {
+    typed(field, text, "JSON")
+}
+
+fn typed<T: serde::de::DeserializeOwned>(field: &str, text: &str, expected: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        Failure::new(
+            FailureKind::InvalidOutput,
+            format!("the skill's result holds `{field}` that is not {expected}: {error}"),
+        )
+    })
+}

@@ -1,0 +1,231 @@
+//! The engine as a whole, and how a component becomes a skill.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use skillhost_core::{Clock, Digest, Failure, SkillName, ToolSpec, ToolSpecError};
+use tokio::sync::Semaphore;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use crate::{
+    CompileError, Compiler, EngineSettings, Interfaces, Limits, Skill, bindings, cache::Cache, config,
+    guest::Guests, state::State,
+};
+
+/// Components compiled at the same time.
+const COMPILING: usize = 2;
+
+/// Runs skills. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    cache: Arc<Cache>,
+    compiler: Compiler,
+    compiling: Semaphore,
+    guests: Arc<Guests>,
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses the settings or the machine.
+    #[error(
+        "the engine cannot start: {0}. It sets address space aside for its instances; \
+         lower `instances` or `max_memory`, or raise the limit on address space (ulimit -v)"
+    )]
+    Engine(String),
+    /// The folder for compiled code.
+    #[error("the folder for compiled code {} cannot be used: {error}", .dir.display())]
+    Cache {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Threads.
+    #[error("the engine's threads cannot start: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Why a component is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not a component at all.
+    #[error("{0}")]
+    NotComponent(&'static str),
+    /// No code.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// Not a skill.
+    #[error("{0}")]
+    Contract(String),
+    /// It asks for something that is not there.
+    #[error("it asks for what this host does not offer: {0}")]
+    Imports(String),
+    /// It is larger than the engine's instances.
+    #[error("it does not fit the engine: {0}")]
+    TooBig(String),
+    /// Its `tools.list` failed.
+    #[error("listing its tools failed: {0}")]
+    List(Failure),
+    /// Its `tools.list` takes too long.
+    #[error("listing its tools took longer than {} s (`load_timeout`) and was ended", .0.as_secs_f32())]
+    ListTimeout(Duration),
+    /// A declaration is refused.
+    #[error(transparent)]
+    Tools(#[from] ToolSpecError),
+    /// The cache cannot be written.
+    #[error("compiled code cannot be kept in the data folder: {0}")]
+    Cache(std::io::Error),
+}
+
+/// How far loading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadStage {
+    /// Waiting for its turn to be compiled.
+    Waiting,
+    /// Being compiled or checked.
+    Compiling,
+}
+
+/// A component that was loaded.
+pub struct Loaded {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// What it imports and exports.
+    pub interfaces: Interfaces,
+    /// The tools it declares.
+    pub tools: Vec<ToolSpec>,
+    /// Runs them.
+    pub skill: Arc<Skill>,
+    /// Whether compiled code was found on disk.
+    pub cached: bool,
+}
+
+impl Engine {
+    /// Start the engine's threads and open its folder.
+    ///
+    /// # Errors
+    /// [`EngineError`] says which setting to change.
+    pub fn new(settings: &EngineSettings, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let refused = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
+        let engine = wasmtime::Engine::new(&config::running(settings)).map_err(refused)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
+        bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
+            .map_err(refused)?;
+        let cache = Cache::open(&settings.cache, &fingerprint(&engine))
+            .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
+        let guests = Guests::new(engine.clone(), settings, clock).map_err(EngineError::Threads)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                linker,
+                cache: Arc::new(cache),
+                compiler: settings.compiler.clone(),
+                compiling: Semaphore::new(COMPILING),
+                guests: Arc::new(guests),
+            }),
+        })
+    }
+
+    /// Make a skill of `component`: compile or find its code, check it, list its tools. `stage` is told
+    /// how far it is.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what its author, or the operator, has to mend.
+    pub async fn load(
+        &self,
+        name: &SkillName,
+        component: Vec<u8>,
+        limits: Limits,
+        stage: impl Fn(LoadStage) + Send + Sync,
+    ) -> Result<Loaded, LoadError> {
+        sniff(&component)?;
+        let inner = &self.inner;
+        let digest = Digest::of(&component);
+        let (code, cached) = self.code(&digest, component, &stage).await?;
+        stage(LoadStage::Compiling);
+        let interfaces = Interfaces::of(&code, &inner.engine);
+        interfaces.check_exports().map_err(LoadError::Contract)?;
+        let pre = inner.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
+        let (limits, timeout) = (Arc::new(limits.clone()), limits.load_timeout);
+        let skill = Skill::new(name.clone(), pre, limits, Arc::clone(&inner.guests))
+            .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
+        let tools = match tokio::time::timeout(timeout, skill.list()).await {
+            Err(_) => return Err(LoadError::ListTimeout(timeout)),
+            Ok(listed) => listed.map_err(LoadError::List)??,
+        };
+        Ok(Loaded { digest, interfaces, tools, skill: Arc::new(skill), cached })
+    }
+
+    async fn code(
+        &self,
+        digest: &Digest,
+        component: Vec<u8>,
+        stage: &(impl Fn(LoadStage) + Send + Sync),
+    ) -> Result<(Component, bool), LoadError> {
+        let inner = &self.inner;
+        if let Some(code) = self.cached(digest).await {
+            return Ok((code, true));
+        }
+        stage(LoadStage::Waiting);
+        let _turn = inner.compiling.acquire().await.expect("open for the life of the engine");
+        stage(LoadStage::Compiling);
+        let scratch = inner.cache.scratch().map_err(LoadError::Cache)?;
+        inner.compiler.compile(&component, &scratch).await?;
+        let (cache, key) = (Arc::clone(&inner.cache), *digest);
+        blocking(move || cache.store(&key, scratch)).await.map_err(LoadError::Cache)?;
+        match self.cached(digest).await {
+            Some(code) => Ok((code, false)),
+            // The code is sound, so what is wrong is its fit: more memories or tables than the pool has.
+            None => Err(LoadError::TooBig("its memories or tables are over the engine's bounds".into())),
+        }
+    }
+
+    async fn cached(&self, digest: &Digest) -> Option<Component> {
+        let (cache, engine, digest) = (Arc::clone(&self.inner.cache), self.inner.engine.clone(), *digest);
+        blocking(move || cache.load(&engine, &digest)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Changes with everything that makes compiled code unusable for this engine.
+fn fingerprint(engine: &wasmtime::Engine) -> String {
+    struct Hasher(Vec<u8>);
+    impl std::hash::Hasher for Hasher {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+    }
+    let mut hasher = Hasher(Vec::new());
+    std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
+    Digest::of(&hasher.0).hex()[..16].to_owned()
+}
+
+/// Tell apart what is no component before anything looks closer.
+fn sniff(bytes: &[u8]) -> Result<(), LoadError> {
+    Err(LoadError::NotComponent(match bytes {
+        [] => "the file is empty",
+        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "it is a core WebAssembly module, not a component; build for wasm32-wasip2 or wrap it with a component tool"
+        }
+        [b'\0', b'a', b's', b'm', ..] => "it is a component of a version this host does not read",
+        _ if b"\0asm".starts_with(bytes) => "the file ends within the WebAssembly header; is it still being copied?",
+        _ => "it is not WebAssembly: its first bytes are not `\\0asm`",
+    }))
+}

@@ -1,0 +1,78 @@
+//! The epoch ticker: makes guests that only compute yield.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle, Thread},
+    time::Duration,
+};
+
+/// A guest that computes yields within about this time.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Advances the engine's epoch each millisecond while a guest runs, and sleeps otherwise. Stops when
+/// dropped.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    running: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// Keeps the ticker going while a guest runs.
+pub(crate) struct Ticking {
+    shared: Arc<Shared>,
+}
+
+impl Ticker {
+    /// Start the thread.
+    pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { running: AtomicUsize::new(0), stop: AtomicBool::new(false) });
+        let seen = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("epoch".into()).spawn(move || {
+            while !seen.stop.load(Ordering::Acquire) {
+                if seen.running.load(Ordering::Acquire) == 0 {
+                    thread::park();
+                } else {
+                    thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Say that a guest runs, until the answer is dropped.
+    pub(crate) fn running(&self) -> Ticking {
+        if self.shared.running.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.thread().unpark();
+        }
+        Ticking { shared: Arc::clone(&self.shared) }
+    }
+
+    fn thread(&self) -> &Thread {
+        self.thread.as_ref().expect("present until dropped").thread()
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.shared.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // Cannot fail: the thread does nothing that panics.
+            let _ = thread.join();
+        }
+    }
+}

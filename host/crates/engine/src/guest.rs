@@ -1,0 +1,220 @@
+//! Running guests: each in a fresh store, as a task on a runtime of their own.
+//!
+//! A guest that only computes yields each millisecond and is queued again at once. On the runtime that
+//! serves I/O this would delay timers and sockets by dozens of ticks (tokio looks at them only every 61
+//! task polls by default), so guests have their own, and deadlines are kept elsewhere.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use skillhost_core::{Attempt, ClientLink, Clock, Failure, FailureKind, Outcome, Report, SkillName, Usage};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Semaphore,
+    task::JoinHandle,
+};
+use tracing::Instrument as _;
+use wasmtime::Store;
+
+use crate::{
+    EngineSettings, Limits,
+    epoch::{Ticker, Ticking},
+    limiter::Limiter,
+    meter::Meter,
+    output::Output,
+    state::State,
+    trap,
+};
+
+/// Fuel after which a guest yields, so that what it used is known to within this much after a cancel.
+const FUEL_YIELD: u64 = 1_000_000;
+
+/// Where guests run.
+pub(crate) struct Guests {
+    engine: wasmtime::Engine,
+    // Taken in `drop` only.
+    runtime: Option<Runtime>,
+    slots: Arc<Semaphore>,
+    ticker: Ticker,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a guest is asked to do with its store.
+pub(crate) type Work<T> = Box<
+    dyn for<'a> FnOnce(
+            &'a mut Store<State>,
+        ) -> Pin<Box<dyn Future<Output = wasmtime::Result<Result<T, Failure>>> + Send + 'a>>
+        + Send,
+>;
+
+impl Guests {
+    pub(crate) fn new(
+        engine: wasmtime::Engine,
+        settings: &EngineSettings,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(settings.threads.max(1))
+            .thread_name("guest")
+            .event_interval(1)
+            .global_queue_interval(1)
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            ticker: Ticker::start(engine.clone())?,
+            engine,
+            runtime: Some(runtime),
+            slots: Arc::new(Semaphore::new(settings.instances.max(1) as usize)),
+            clock,
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Queue `work` for a slot and run it in a fresh store.
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        skill: &SkillName,
+        limits: &Arc<Limits>,
+        link: Option<Arc<dyn ClientLink>>,
+        work: Work<T>,
+    ) -> Running<T> {
+        let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
+        let state = State::new(
+            Limiter::new(limits),
+            Output::new(skill.as_str().into(), limits),
+            link,
+            Arc::clone(&self.clock),
+        );
+        let slots = Arc::clone(&self.slots);
+        let ticking = self.ticker.running();
+        let (engine, limits, task_meter) = (self.engine.clone(), Arc::clone(limits), Arc::clone(&meter));
+        let task = async move {
+            // The semaphore is fair and never closed.
+            let slot = slots.acquire_owned().await.expect("open for the life of the engine");
+            let mut guest = match Metered::new(&engine, state, &limits, task_meter, ticking) {
+                Ok(guest) => guest,
+                Err(error) => return Err(Failure::new(FailureKind::Internal, format!("{error:#}"))),
+            };
+            let result = work(&mut guest.store).await;
+            let result = result.unwrap_or_else(|error| Err(guest.classify(&error, &limits)));
+            // The store goes before its slot: a full pool is an error, not a wait.
+            drop(guest);
+            drop(slot);
+            result
+        };
+        let runtime = self.runtime.as_ref().expect("present until dropped");
+        Running { task: runtime.spawn(task.instrument(tracing::Span::current())), meter }
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A runtime must not be waited for inside another one.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A store that tells what it used when it goes away, however that happens.
+struct Metered {
+    store: Store<State>,
+    fuel: u64,
+    meter: Arc<Meter>,
+    _ticking: Ticking,
+}
+
+impl Metered {
+    fn new(
+        engine: &wasmtime::Engine,
+        state: State,
+        limits: &Limits,
+        meter: Arc<Meter>,
+        ticking: Ticking,
+    ) -> wasmtime::Result<Self> {
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_fuel(limits.fuel)?;
+        store.fuel_async_yield_interval(Some(FUEL_YIELD))?;
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_hostcall_fuel(limits.result);
+        meter.start();
+        Ok(Self { store, fuel: limits.fuel, meter, _ticking: ticking })
+    }
+
+    fn classify(&self, error: &wasmtime::Error, limits: &Limits) -> Failure {
+        let state = self.store.data();
+        tracing::debug!(error = %format_args!("{error:?}"), "the guest was ended by the engine");
+        trap::classify(error, limits, state.limiter.refused(), state.output.stderr_tail())
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        let left = self.store.get_fuel().unwrap_or(0);
+        let state = self.store.data();
+        state.output.finish();
+        self.meter.stop(self.fuel.saturating_sub(left), state.limiter.memory());
+    }
+}
+
+/// A guest at work. Dropping it ends the guest.
+pub(crate) struct Running<T> {
+    task: JoinHandle<Result<T, Failure>>,
+    meter: Arc<Meter>,
+}
+
+impl<T> Running<T> {
+    pub(crate) fn abort(&self) {
+        self.task.abort();
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.meter.read()
+    }
+}
+
+impl<T> Future for Running<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.task).poll(cx).map(|joined| match joined {
+            Ok(result) => result,
+            Err(error) if error.is_cancelled() => {
+                Err(Failure::new(FailureKind::Cancelled, "the call was ended by the host"))
+            }
+            Err(_) => Err(Failure::new(FailureKind::Internal, "the host panicked while it ran the skill")),
+        })
+    }
+}
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Attempt for CallAttempt {
+    fn abort(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A call at work.
+pub(crate) struct CallAttempt(pub(crate) Running<Outcome>);
+
+impl Future for CallAttempt {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        Pin::new(&mut self.0).poll(cx).map(|result| Report { result, usage: self.0.usage() })
+    }
+}

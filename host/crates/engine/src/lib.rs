@@ -1,0 +1,31 @@
+//! Runs skills on wasmtime.
+//!
+//! [`Engine::load`] turns the bytes of a component into a [`Skill`]: it compiles them (in a child
+//! process, with the result kept on disk), checks them against the contract, and lists their tools.
+//! A [`Skill`] then runs each call in a store of its own, on a runtime of its own, under limits.
+#![deny(missing_docs)]
+
+mod bindings;
+mod cache;
+mod compile;
+mod config;
+mod convert;
+mod engine;
+mod epoch;
+mod guest;
+mod host;
+mod inspect;
+mod limiter;
+mod meter;
+mod output;
+mod redact;
+mod settings;
+mod skill;
+mod state;
+mod trap;
+
+pub use compile::{CompileError, Compiler, compile_one};
+pub use engine::{Engine, EngineError, LoadError, LoadStage, Loaded};
+pub use inspect::Interfaces;
+pub use settings::{EngineSettings, Limits};
+pub use skill::Skill;

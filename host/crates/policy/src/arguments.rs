@@ -1,0 +1,128 @@
+//! Arguments, before a skill sees them: bounds first, then the tool's schema.
+
+use serde_json::{Map, Value};
+use skillhost_core::{Failure, FailureKind, ToolSpec, Violation};
+
+/// Bounds of the arguments of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArgumentBounds {
+    /// Bytes as compact JSON. Default 4 MiB.
+    pub bytes: usize,
+    /// Levels of nesting, the arguments object being the first. Default 64.
+    pub depth: usize,
+}
+
+impl Default for ArgumentBounds {
+    fn default() -> Self {
+        Self { bytes: 4 << 20, depth: 64 }
+    }
+}
+
+/// Check `arguments` and answer them as compact JSON text. Absent arguments are checked as `{}`, and stay
+/// absent.
+///
+/// # Errors
+/// `invalid-input` that says what is over its bound, or where the arguments differ from the schema.
+pub fn check(
+    tool: &ToolSpec,
+    arguments: Option<Map<String, Value>>,
+    bounds: &ArgumentBounds,
+) -> Result<Option<String>, Failure> {
+    let absent = arguments.is_none();
+    let value = Value::Object(arguments.unwrap_or_default());
+    if depth_exceeds(&value, bounds.depth) {
+        return Err(Failure::new(
+            FailureKind::InvalidInput,
+            format!("the arguments are nested deeper than {} levels", bounds.depth),
+        ));
+    }
+    let text = value.to_string();
+    if text.len() > bounds.bytes {
+        return Err(Failure::new(
+            FailureKind::InvalidInput,
+            format!("the arguments have {} bytes, at most {} are allowed", text.len(), bounds.bytes),
+        ));
+    }
+    tool.input.validate(&value).map_err(|violations| refusal("the arguments do not match the tool's schema", &violations))?;
+    Ok((!absent).then_some(text))
+}
+
+fn refusal(what: &str, violations: &[Violation]) -> Failure {
+    let lines: Vec<_> = violations.iter().map(|v| format!("- {v}")).collect();
+    Failure {
+        pointers: violations.iter().map(|v| v.pointer.clone()).collect(),
+        ..Failure::new(FailureKind::InvalidInput, format!("{what}:\n{}", lines.join("\n")))
+    }
+}
+
+/// Whether `value` has more than `levels` levels. A scalar has none.
+pub(crate) fn depth_exceeds(value: &Value, levels: usize) -> bool {
+    let inside = |value: &Value| match levels.checked_sub(1) {
+        Some(levels) => depth_exceeds(value, levels),
+        None => true,
+    };
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(inside),
+        Value::Object(map) => levels == 0 || map.values().any(inside),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use skillhost_core::{Annotations, Schema};
+
+    use super::*;
+
+    fn tool() -> ToolSpec {
+        let schema = r#"{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}"#;
+        ToolSpec {
+            name: "t".into(),
+            title: None,
+            description: None,
+            input: Schema::for_arguments(schema).unwrap(),
+            output: None,
+            annotations: Annotations::default(),
+            undoable: false,
+            icons: None,
+            meta: None,
+        }
+    }
+
+    fn object(value: Value) -> Option<Map<String, Value>> {
+        value.as_object().cloned()
+    }
+
+    #[test]
+    fn good_arguments_become_text() {
+        let text = check(&tool(), object(json!({"text": "a"})), &ArgumentBounds::default()).unwrap();
+        assert_eq!(text.as_deref(), Some(r#"{"text":"a"}"#));
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        let failure = check(&tool(), object(json!({"text": 1})), &ArgumentBounds::default()).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InvalidInput);
+        assert_eq!(failure.pointers, ["/text"]);
+        assert!(failure.message.contains("/text: 1 is not of type \"string\""), "{}", failure.message);
+    }
+
+    #[test]
+    fn absent_arguments_are_checked_as_an_empty_object() {
+        let failure = check(&tool(), None, &ArgumentBounds::default()).unwrap_err();
+        assert!(failure.message.contains("required"), "{}", failure.message);
+    }
+
+    #[test]
+    fn bounds_hold_exactly() {
+        let nested = |n: usize| (0..n).fold(json!(0), |inner, _| json!([inner]));
+        let bounds = ArgumentBounds { bytes: 100, depth: 3 };
+        let call = |extra: Value| check(&tool(), object(json!({"text": "", "x": extra})), &bounds);
+        assert!(call(nested(2)).is_ok());
+        assert!(call(nested(3)).unwrap_err().message.contains("deeper than 3 levels"));
+        // {"text":"","x":"…"} has 18 bytes around the text.
+        assert!(call(json!("y".repeat(82))).is_ok());
+        assert!(call(json!("y".repeat(83))).unwrap_err().message.contains("101 bytes"));
+    }
+}

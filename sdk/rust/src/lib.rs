@@ -1,0 +1,79 @@
+//! Write skills for skillhost: tools for AI agents, as WebAssembly components.
+//!
+//! A tool is a function with the attribute [`#[tool]`](tool). Its doc comment is what a model reads, its
+//! argument type becomes the input schema, its result type the output schema. [`skill!`] turns a list of
+//! tools into the component's exports.
+//!
+//! ```
+//! use skillhost_sdk::prelude::*;
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Text {
+//!     /// The text to count.
+//!     text: String,
+//! }
+//!
+//! #[derive(Serialize, JsonSchema)]
+//! struct Counts {
+//!     words: usize,
+//! }
+//!
+//! /// Counts the words of a text.
+//! #[tool(read_only, idempotent, open_world = false)]
+//! fn word_count(args: Text) -> Result<Counts, Failure> {
+//!     Ok(Counts { words: args.text.split_whitespace().count() })
+//! }
+//!
+//! skillhost_sdk::skill!(word_count);
+//! # fn main() {}
+//! ```
+//!
+//! What a function may take and return is told at [`tool`] and [`IntoOutcome`]; how to fail at [`Failure`];
+//! what the host does during a call in [`host`] and [`log`]. A skill whose list of tools is not known when it
+//! is compiled implements [`Skill`] by hand.
+//!
+//! On other targets than WebAssembly the crate compiles as well, so that skills have ordinary unit tests:
+//! call the function itself, or its [`Definition`] with JSON. There is no host then; [`host`] says what its
+//! functions answer.
+#![deny(missing_docs)]
+
+// The paths that the macros write, `::skillhost_sdk::…`, must hold in this crate too.
+extern crate self as skillhost_sdk;
+
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
+pub mod bindings;
+mod context;
+mod failure;
+pub mod host;
+pub mod log;
+mod outcome;
+mod reply;
+mod schema;
+mod tool;
+
+pub use bindings::skillhost::skill::types;
+pub use outcome::{IntoOutcome, WithText};
+pub use schema::{input_schema, output_schema};
+pub use skillhost_sdk_macros::tool;
+pub use tool::{Definition, Skill, dispatch};
+pub use types::{Annotations, Content, ContentBlock, Context, Failure, InputRequired, Outcome, Reply, Tool};
+
+/// All that a usual skill needs, to be imported with `*`.
+pub mod prelude {
+    pub use crate::types::{Context, Failure, Reply};
+    pub use crate::{WithText, host, log, tool};
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+}
+
+/// What the macros' output refers to; not part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::outcome::{Fallible, finish};
+    pub use crate::tool::{NoArguments, assert_distinct, parse};
+}
+
+#[doc(hidden)]
+pub use wit_bindgen::rt as __rt;

@@ -1,1 +1,14 @@
-fn main() {}
+//! skillhost: runs WebAssembly skills and offers their tools over MCP.
+
+mod app;
+mod cli;
+mod config;
+mod transport;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}

@@ -21,7 +21,8 @@ fn main() -> Result<()> {
         [core, component] => {
             let bytes = lift(&read(core.as_ref())?)?;
             check(&bytes)?;
-            fs::write(component, bytes).with_context(|| format!("cannot write {}", Path::new(component).display()))
+            fs::write(component, bytes)
+                .with_context(|| format!("cannot write {}", Path::new(component).display()))
         }
         _ => bail!("usage: lift CORE COMPONENT, or lift --check COMPONENT"),
     }

@@ -16,6 +16,8 @@ pub struct Catalog {
     pub tools: BTreeMap<ToolName, Entry>,
     /// By name.
     pub skills: BTreeMap<SkillName, SkillStatus>,
+    /// File names that cannot be skills, and why.
+    pub refused: BTreeMap<String, String>,
     /// Grows when `tools` changes in a way a client can see.
     pub revision: u64,
     /// Whether the first look at the directory is done and every skill found there was tried.

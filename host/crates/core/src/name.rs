@@ -119,6 +119,17 @@ impl ToolName {
         Ok(Self(tool.into()))
     }
 
+    /// The tool's own name, for a skill that is mounted at the root, where names of the host live too.
+    ///
+    /// # Errors
+    /// As [`ToolName::prefixed`], and when the part before the first `_` is reserved.
+    pub fn at_root(tool: &str) -> Result<Self, NameError> {
+        if RESERVED.contains(&tool.split('_').next().unwrap_or(tool)) {
+            return Err(NameError::Reserved(tool.into()));
+        }
+        Self::bare(tool)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -19,7 +19,11 @@ const KEEP_RESIDENT: usize = 1 << 20;
 /// Everything that decides about generated code.
 pub(crate) fn codegen() -> Config {
     let mut config = Config::new();
-    config.consume_fuel(true).epoch_interruption(true).max_wasm_stack(WASM_STACK).async_stack_size(FIBRE_STACK);
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBRE_STACK);
     config
 }
 

@@ -154,7 +154,11 @@ fn block(block: types::ContentBlock) -> Result<Block, Failure> {
             meta: object("meta", resource.meta)?,
         }),
     };
-    Ok(Block { content, annotations: object("annotations", block.annotations)?, meta: object("meta", block.meta)? })
+    Ok(Block {
+        content,
+        annotations: object("annotations", block.annotations)?,
+        meta: object("meta", block.meta)?,
+    })
 }
 
 fn object(field: &str, text: Option<String>) -> Result<Option<Map<String, Value>>, Failure> {

@@ -225,7 +225,9 @@ fn sniff(bytes: &[u8]) -> Result<(), LoadError> {
             "it is a core WebAssembly module, not a component; build for wasm32-wasip2 or wrap it with a component tool"
         }
         [b'\0', b'a', b's', b'm', ..] => "it is a component of a version this host does not read",
-        _ if b"\0asm".starts_with(bytes) => "the file ends within the WebAssembly header; is it still being copied?",
+        _ if b"\0asm".starts_with(bytes) => {
+            "the file ends within the WebAssembly header; is it still being copied?"
+        }
         _ => "it is not WebAssembly: its first bytes are not `\\0asm`",
     }))
 }

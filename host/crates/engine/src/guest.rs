@@ -47,7 +47,8 @@ pub(crate) struct Guests {
 pub(crate) type Work<T> = Box<
     dyn for<'a> FnOnce(
             &'a mut Store<State>,
-        ) -> Pin<Box<dyn Future<Output = wasmtime::Result<Result<T, Failure>>> + Send + 'a>>
+        )
+            -> Pin<Box<dyn Future<Output = wasmtime::Result<Result<T, Failure>>> + Send + 'a>>
         + Send,
 >;
 

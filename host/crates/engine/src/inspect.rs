@@ -34,7 +34,9 @@ impl Interfaces {
             return Ok(());
         }
         match self.exports.iter().find(|name| name.starts_with(&format!("{PACKAGE}tools"))) {
-            Some(other) => Err(format!("it exports `{other}`, but this host speaks version {VERSION}.x of skillhost:skill")),
+            Some(other) => Err(format!(
+                "it exports `{other}`, but this host speaks version {VERSION}.x of skillhost:skill"
+            )),
             None => Err(format!(
                 "it is a component, but not a skill: it does not export `{PACKAGE}tools@{VERSION}.0` (it exports {})",
                 list(&self.exports)

@@ -54,11 +54,8 @@ impl Meter {
 
     pub(crate) fn read(&self) -> Usage {
         let started = self.started.load(Ordering::Acquire);
-        let queued = if started {
-            Duration::from_nanos(self.queued.load(Ordering::Relaxed))
-        } else {
-            self.elapsed()
-        };
+        let queued =
+            if started { Duration::from_nanos(self.queued.load(Ordering::Relaxed)) } else { self.elapsed() };
         Usage {
             started,
             ran: Duration::from_nanos(self.ran.load(Ordering::Acquire)),

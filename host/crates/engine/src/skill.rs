@@ -53,7 +53,8 @@ impl Skill {
 
 impl Invoke for Skill {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
-        let (pre, tools, clock) = (self.pre.clone(), Arc::clone(&self.tools), Arc::clone(self.guests.clock()));
+        let (pre, tools, clock) =
+            (self.pre.clone(), Arc::clone(&self.tools), Arc::clone(self.guests.clock()));
         let link = Arc::clone(&call.link);
         Box::new(CallAttempt(self.guests.start(
             &self.name,
@@ -63,7 +64,8 @@ impl Invoke for Skill {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
                     let guest = tools.load(&mut *store, &instance)?;
-                    let context = convert::context(&call, call.deadline.saturating_duration_since(clock.now()));
+                    let context =
+                        convert::context(&call, call.deadline.saturating_duration_since(clock.now()));
                     let arguments = call.arguments.as_deref();
                     let result = guest.call_call(&mut *store, &context, &call.tool, arguments).await?;
                     Ok(convert::outcome(result))

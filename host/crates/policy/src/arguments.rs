@@ -43,7 +43,9 @@ pub fn check(
             format!("the arguments have {} bytes, at most {} are allowed", text.len(), bounds.bytes),
         ));
     }
-    tool.input.validate(&value).map_err(|violations| refusal("the arguments do not match the tool's schema", &violations))?;
+    tool.input
+        .validate(&value)
+        .map_err(|violations| refusal("the arguments do not match the tool's schema", &violations))?;
     Ok((!absent).then_some(text))
 }
 

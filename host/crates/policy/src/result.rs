@@ -22,7 +22,9 @@ pub fn check(tool: &ToolSpec, mut reply: Reply) -> Result<Reply, Failure> {
     }
     if let Some(structured) = &reply.structured {
         if crate::arguments::depth_exceeds(structured, MAX_DEPTH) {
-            return Err(wrong(format!("the skill's structured result is nested deeper than {MAX_DEPTH} levels")));
+            return Err(wrong(format!(
+                "the skill's structured result is nested deeper than {MAX_DEPTH} levels"
+            )));
         }
         if reply.content.is_empty() {
             reply.content.push(Block::text(structured.to_string()));
@@ -31,7 +33,9 @@ pub fn check(tool: &ToolSpec, mut reply: Reply) -> Result<Reply, Failure> {
     // A tool that answers "no" owes no structured result.
     if let (Some(schema), false) = (&tool.output, reply.is_error) {
         let Some(structured) = &reply.structured else {
-            return Err(wrong("the tool declares an output schema, but the skill returned no structured result".into()));
+            return Err(wrong(
+                "the tool declares an output schema, but the skill returned no structured result".into(),
+            ));
         };
         if let Err(violations) = schema.validate(structured) {
             let lines: Vec<_> = violations.iter().map(|v| format!("- {v}")).collect();

@@ -1,0 +1,48 @@
+//! One attempt, under the call's deadline and the client's patience.
+
+use std::time::Duration;
+
+use skillhost_core::{Call, Failure, FailureKind, Invoke, Report, Usage};
+use skillhost_policy::Deadline;
+use tokio_util::sync::CancellationToken;
+
+/// How long an ended guest may take to go away before we answer without its figures. It goes within a few
+/// milliseconds unless the machine is overloaded.
+const GRACE: Duration = Duration::from_millis(250);
+
+pub(crate) async fn run(
+    invoke: &dyn Invoke,
+    call: Call,
+    deadline: Deadline,
+    cancel: &CancellationToken,
+) -> Report {
+    let mut attempt = invoke.start(call);
+    let why = tokio::select! {
+        // In this order: an answer that is there counts, however late we look.
+        biased;
+        report = &mut attempt => return report,
+        () = cancel.cancelled() => FailureKind::Cancelled,
+        () = tokio::time::sleep_until(deadline.at().into()) => FailureKind::Timeout,
+    };
+    attempt.abort();
+    let ended = tokio::time::timeout(GRACE, &mut attempt).await;
+    // Unknown counts as started: better to say "may have taken effect" than to be wrong.
+    let usage = ended.map_or(Usage { started: true, ..Usage::default() }, |report| report.usage);
+    Report { result: Err(failure(why, deadline, usage.started)), usage }
+}
+
+fn failure(why: FailureKind, deadline: Deadline, started: bool) -> Failure {
+    let limit = deadline.limit().as_secs_f64();
+    match (why, started) {
+        (FailureKind::Timeout, true) => Failure::new(
+            FailureKind::Timeout,
+            format!("the call took longer than its {limit} s (`timeout`) and was ended"),
+        ),
+        (FailureKind::Timeout, false) => Failure::new(
+            FailureKind::Overloaded,
+            format!("the host was too busy to begin the call within its {limit} s (`timeout`)"),
+        )
+        .retry_after(Duration::from_secs(1)),
+        _ => Failure::new(FailureKind::Cancelled, "the client gave up on the call; it was ended"),
+    }
+}

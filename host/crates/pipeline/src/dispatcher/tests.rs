@@ -1,0 +1,319 @@
+//! The pipeline in paused time against a fake engine.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::SystemTime,
+};
+
+use serde_json::json;
+use skillhost_core::{
+    Annotations, Attempt, Block, Digest, Entry, Invoke, NoClient, Report, Schema, SkillName, SkillState,
+    SkillStatus, ToolName, ToolSpec,
+};
+
+use super::*;
+use crate::TokioClock;
+
+type Answer = Result<Outcome, Failure>;
+type Script = Box<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+
+/// An engine that plays a script, and counts what is running.
+struct Fake {
+    script: Script,
+    running: Arc<AtomicUsize>,
+    started: bool,
+}
+
+struct FakeAttempt {
+    work: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    running: Arc<AtomicUsize>,
+    started: bool,
+}
+
+impl Invoke for Fake {
+    fn start(&self, call: Call) -> Box<dyn Attempt> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Box::new(FakeAttempt {
+            work: Some((self.script)(call)),
+            running: Arc::clone(&self.running),
+            started: self.started,
+        })
+    }
+}
+
+impl Future for FakeAttempt {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        let usage = Usage { started: self.started, fuel: 7, ..Usage::default() };
+        let result = match &mut self.work {
+            None => Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "aborted"))),
+            Some(work) => work.as_mut().poll(cx),
+        };
+        result.map(|result| Report { result, usage })
+    }
+}
+
+impl Attempt for FakeAttempt {
+    fn abort(&mut self) {
+        self.work = None;
+    }
+}
+
+impl Drop for FakeAttempt {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Bench {
+    dispatcher: Arc<Dispatcher>,
+    publish: watch::Sender<Arc<Catalog>>,
+    running: Arc<AtomicUsize>,
+}
+
+const ANY: &str = r#"{"type":"object"}"#;
+
+fn spec(input: &str, output: Option<&str>) -> Arc<ToolSpec> {
+    Arc::new(ToolSpec {
+        name: "run".into(),
+        title: None,
+        description: None,
+        input: Schema::for_arguments(input).unwrap(),
+        output: output.map(|text| Schema::parse(text).unwrap()),
+        annotations: Annotations::default(),
+        undoable: false,
+        icons: None,
+        meta: None,
+    })
+}
+
+fn status(name: &SkillName, state: SkillState) -> SkillStatus {
+    SkillStatus {
+        name: name.clone(),
+        state,
+        serving: None,
+        since: SystemTime::UNIX_EPOCH,
+        tools: vec![],
+        contested: vec![],
+    }
+}
+
+fn bench_with(spec: Arc<ToolSpec>, started: bool, script: Script) -> Bench {
+    let running = Arc::new(AtomicUsize::new(0));
+    let skill = SkillName::new("fake").unwrap();
+    let entry = Entry {
+        spec,
+        skill: skill.clone(),
+        digest: Digest::of(b""),
+        timeout: Duration::from_secs(10),
+        invoke: Arc::new(Fake { script, running: Arc::clone(&running), started }),
+    };
+    let mut serving = status(&skill, SkillState::Ready);
+    serving.serving = Some(entry.digest);
+    let catalog = Catalog {
+        tools: BTreeMap::from([(ToolName::prefixed(&skill, "run").unwrap(), entry)]),
+        skills: BTreeMap::from([(skill.clone(), serving)]),
+        settled: true,
+        ..Catalog::default()
+    };
+    let (publish, catalog) = watch::channel(Arc::new(catalog));
+    let dispatcher = Arc::new(Dispatcher::new(catalog, Arc::new(TokioClock), Settings::default()));
+    Bench { dispatcher, publish, running }
+}
+
+fn bench(script: impl Fn(Call) -> Answer + Send + Sync + 'static) -> Bench {
+    let script = Arc::new(script);
+    let play = move |call| {
+        let script = Arc::clone(&script);
+        Box::pin(async move { script(call) }) as Pin<Box<dyn Future<Output = Answer> + Send>>
+    };
+    bench_with(spec(ANY, None), true, Box::new(play))
+}
+
+fn hanging(started: bool) -> Bench {
+    bench_with(spec(ANY, None), started, Box::new(|_| Box::pin(std::future::pending())))
+}
+
+fn request(tool: &str, arguments: Value) -> Request {
+    Request {
+        tool: tool.into(),
+        arguments: arguments.as_object().cloned(),
+        meta: None,
+        correlation_id: None,
+        caller: Caller::local(),
+        client: ClientFeatures::default(),
+        link: Arc::new(NoClient),
+        cancel: CancellationToken::new(),
+    }
+}
+
+fn text(text: &str) -> Outcome {
+    Outcome::Reply(Reply { content: vec![Block::text(text)], ..Reply::default() })
+}
+
+async fn kind(bench: &Bench, tool: &str, arguments: Value) -> FailureKind {
+    bench.dispatcher.call(request(tool, arguments)).await.result.unwrap_err().kind
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_reaches_the_skill_and_its_reply_the_client() {
+    let seen = Arc::new(Mutex::new(None));
+    let write = Arc::clone(&seen);
+    let bench = bench(move |call| {
+        *write.lock().unwrap() =
+            Some((call.tool.to_string(), call.arguments.as_deref().cloned(), call.attempt));
+        Ok(text("hello"))
+    });
+    let response = bench.dispatcher.call(request("fake_run", json!({"a": 1}))).await;
+    assert_eq!(response.result.unwrap().content, [Block::text("hello")]);
+    assert_eq!(*response.correlation_id, response.id.to_string());
+    assert_eq!(response.usage.fuel, 7);
+    assert_eq!(*seen.lock().unwrap(), Some(("run".into(), Some(r#"{"a":1}"#.into()), 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn absent_arguments_stay_absent() {
+    let bench = bench(|call| Ok(text(&format!("{:?}", call.arguments))));
+    let response = bench.dispatcher.call(request("fake_run", Value::Null)).await;
+    assert_eq!(response.result.unwrap().content, [Block::text("None")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clients_correlation_id_is_kept() {
+    let bench = bench(|call| Ok(text(&call.correlation_id)));
+    let request = Request { correlation_id: Some("abc".into()), ..request("fake_run", json!({})) };
+    let response = bench.dispatcher.call(request).await;
+    assert_eq!(&*response.correlation_id, "abc");
+    assert_eq!(response.result.unwrap().content, [Block::text("abc")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_tool_is_told_with_the_nearest_name() {
+    let bench = bench(|_| Ok(text("")));
+    let failure = bench.dispatcher.call(request("fake_rum", json!({}))).await.result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::UnknownTool);
+    assert_eq!(failure.message, "unknown tool `fake_rum`; did you mean `fake_run`?");
+    assert_eq!(kind(&bench, "zzz", json!({})).await, FailureKind::UnknownTool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_arguments_never_reach_the_skill() {
+    let input = r#"{"type":"object","properties":{"n":{"type":"integer"}}}"#;
+    let bench = bench_with(spec(input, None), true, Box::new(|_| panic!("must not run")));
+    assert_eq!(kind(&bench, "fake_run", json!({"n": "x"})).await, FailureKind::InvalidInput);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_breaks_its_schema_is_refused() {
+    let output = r#"{"type":"object","required":["n"]}"#;
+    let script: Script = Box::new(|_| {
+        Box::pin(async { Ok(Outcome::Reply(Reply { structured: Some(json!({})), ..Reply::default() })) })
+    });
+    let bench = bench_with(spec(ANY, Some(output)), true, script);
+    let response = bench.dispatcher.call(request("fake_run", json!({}))).await;
+    assert_eq!(response.result.unwrap_err().kind, FailureKind::InvalidOutput);
+    assert_eq!(response.effect, Effect::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_a_running_call() {
+    let bench = hanging(true);
+    let began = tokio::time::Instant::now();
+    let response = bench.dispatcher.call(request("fake_run", json!({}))).await;
+    assert_eq!(began.elapsed(), Duration::from_secs(10));
+    assert_eq!(response.result.unwrap_err().kind, FailureKind::Timeout);
+    assert_eq!((response.effect, response.usage.fuel), (Effect::Unknown, 7));
+    assert_eq!(bench.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_began_had_no_effect() {
+    let bench = hanging(false);
+    let response = bench.dispatcher.call(request("fake_run", json!({}))).await;
+    let failure = response.result.unwrap_err();
+    assert_eq!((failure.kind, response.effect), (FailureKind::Overloaded, Effect::None));
+    assert!(failure.retry_after.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_the_guest() {
+    let bench = hanging(true);
+    let request = request("fake_run", json!({}));
+    let cancel = request.cancel.clone();
+    let dispatcher = Arc::clone(&bench.dispatcher);
+    let call = tokio::spawn(async move { dispatcher.call(request).await });
+    tokio::task::yield_now().await;
+    assert_eq!(bench.running.load(Ordering::SeqCst), 1);
+    cancel.cancel();
+    let response = call.await.unwrap();
+    assert_eq!(response.result.unwrap_err().kind, FailureKind::Cancelled);
+    assert_eq!(bench.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_call_ends_the_guest() {
+    let bench = hanging(true);
+    let call = bench.dispatcher.call(request("fake_run", json!({})));
+    assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+    assert_eq!(bench.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_still_answers() {
+    let bench = bench(|_| panic!("planted"));
+    let response = bench.dispatcher.call(request("fake_run", json!({}))).await;
+    assert_eq!(response.result.unwrap_err().kind, FailureKind::Internal);
+}
+
+fn compiling(bench: &Bench) {
+    let skill = SkillName::new("slow").unwrap();
+    bench.publish.send_modify(|catalog| {
+        let skills = BTreeMap::from([(skill.clone(), status(&skill, SkillState::Compiling))]);
+        *catalog =
+            Arc::new(Catalog { tools: catalog.tools.clone(), skills, settled: true, ..Catalog::default() });
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compiling_skill_is_waited_for_within_bounds() {
+    let bench = bench(|_| Ok(text("")));
+    compiling(&bench);
+    let began = tokio::time::Instant::now();
+    let failure = bench.dispatcher.call(request("slow_run", json!({}))).await.result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotReady);
+    assert_eq!(failure.message, "the skill `slow` is still compiling");
+    assert_eq!(began.elapsed(), Settings::default().ready_wait);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skill_that_becomes_ready_meanwhile_is_called() {
+    let bench = bench(|_| Ok(text("now")));
+    compiling(&bench);
+    let dispatcher = Arc::clone(&bench.dispatcher);
+    let call = tokio::spawn(async move { dispatcher.call(request("slow_run", json!({}))).await });
+    tokio::task::yield_now().await;
+    bench.publish.send_modify(|catalog| {
+        let mut tools = catalog.tools.clone();
+        let entry = tools.values().next().unwrap().clone();
+        tools.insert(ToolName::bare("slow_run").unwrap(), entry);
+        *catalog = Arc::new(Catalog { tools, settled: true, ..Catalog::default() });
+    });
+    assert_eq!(call.await.unwrap().result.unwrap().content, [Block::text("now")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_waits_for_the_first_look_within_bounds() {
+    let bench = bench(|_| Ok(text("")));
+    bench.publish.send_replace(Arc::new(Catalog::default()));
+    let began = tokio::time::Instant::now();
+    bench.dispatcher.settled().await;
+    assert_eq!(began.elapsed(), Settings::default().ready_wait);
+}

@@ -1,0 +1,441 @@
+//! The task that keeps the catalog true to the folder.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use skillhost_core::{Catalog, Clock, Digest, Entry, SkillName, SkillState, ToolName};
+use skillhost_engine::{Engine, LoadError, LoadStage, Loaded};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    Mount, SkillsSettings,
+    contest::{self, Owners},
+    scan::{Found, Identity, Scan, scan},
+    slot::{Slot, Version, changed_tools},
+    watch::{Change, Watch},
+};
+
+/// Files that come together are looked at together.
+const SOON: Duration = Duration::from_millis(20);
+/// A file that is written but not closed is looked at after this long without a write.
+const QUIET: Duration = Duration::from_millis(500);
+/// Files read and checked at the same time.
+const LOADING: usize = 4;
+/// Largest file that is read, in bytes; as large as what the engine compiles.
+const MAX_FILE: u64 = 64 << 20;
+
+/// A watched folder. Dropping it stops watching; versions in use go on.
+pub struct Directory {
+    catalog: watch::Receiver<Arc<Catalog>>,
+    task: JoinHandle<()>,
+}
+
+/// Why the folder cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It is not there or cannot be read.
+    #[error("the skills folder {} cannot be read: {error}. Create it, or name another with --skills", .dir.display())]
+    Folder {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It cannot be watched.
+    #[error("the skills folder {} cannot be watched: {error}", .dir.display())]
+    Watch {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        error: notify::Error,
+    },
+}
+
+impl Directory {
+    /// Watch the folder and load what is in it, in the background.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] when the folder cannot be read or watched now. Later it may go and come back.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn open(
+        settings: SkillsSettings,
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, DirectoryError> {
+        let folder = |error| DirectoryError::Folder { dir: settings.dir.clone(), error };
+        let dir = settings.dir.canonicalize().map_err(folder)?;
+        // Watch before the first look, so that nothing falls between the two.
+        let (watch, changes) =
+            Watch::start(&dir).map_err(|error| DirectoryError::Watch { dir: settings.dir.clone(), error })?;
+        let first = scan(&dir, settings.max_skills).map_err(folder)?;
+        let (publish, catalog) = watch::channel(Arc::new(Catalog::default()));
+        let (stages, stage_events) = mpsc::unbounded_channel();
+        let mut keeper = Keeper {
+            settings: SkillsSettings { dir, ..settings },
+            engine,
+            clock,
+            slots: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            owners: Owners::new(),
+            loads: JoinSet::new(),
+            turns: Arc::new(Semaphore::new(LOADING)),
+            stages,
+            writing: HashMap::new(),
+            look_at: None,
+            settled: false,
+            publish,
+        };
+        keeper.apply(first);
+        keeper.published();
+        let task = tokio::spawn(keeper.run(watch, changes, stage_events));
+        Ok(Self { catalog, task })
+    }
+
+    /// The catalog, now and in future.
+    #[must_use]
+    pub fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.catalog.clone()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The answer of a load.
+struct Answer {
+    skill: SkillName,
+    generation: u64,
+    result: Result<Option<Version>, String>,
+}
+
+struct Keeper {
+    settings: SkillsSettings,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    slots: BTreeMap<SkillName, Slot>,
+    refused: BTreeMap<String, String>,
+    owners: Owners,
+    loads: JoinSet<Answer>,
+    turns: Arc<Semaphore>,
+    stages: mpsc::UnboundedSender<(SkillName, u64, LoadStage)>,
+    /// Files being written, with when they count as quiet.
+    writing: HashMap<PathBuf, Instant>,
+    look_at: Option<Instant>,
+    settled: bool,
+    publish: watch::Sender<Arc<Catalog>>,
+}
+
+impl Keeper {
+    async fn run(
+        mut self,
+        mut watch: Watch,
+        mut changes: mpsc::UnboundedReceiver<Change>,
+        mut stages: mpsc::UnboundedReceiver<(SkillName, u64, LoadStage)>,
+    ) {
+        loop {
+            let changed = tokio::select! {
+                Some(change) = changes.recv() => {
+                    if change == Change::Folder {
+                        watch.renew();
+                    }
+                    self.note(change);
+                    false
+                }
+                () = sleep_until(self.look_at) => self.look().await,
+                Some((skill, generation, stage)) = stages.recv() => self.stage(&skill, generation, stage),
+                Some(answer) = self.loads.join_next() => match answer {
+                    Ok(answer) => self.loaded(answer),
+                    // Aborted because the file changed again or went away.
+                    Err(error) if error.is_cancelled() => false,
+                    Err(error) => {
+                        tracing::error!(%error, "loading a skill panicked");
+                        false
+                    }
+                },
+            };
+            if changed {
+                self.published();
+            }
+        }
+    }
+
+    /// Note when to look.
+    fn note(&mut self, change: Change) {
+        #[expect(clippy::disallowed_methods, reason = "tokio's timers need tokio's clock")]
+        let now = Instant::now();
+        let at = match change {
+            Change::Writing(path) => {
+                self.writing.insert(path, now + QUIET);
+                now + QUIET
+            }
+            Change::Written(path) => {
+                self.writing.remove(&path);
+                now + SOON
+            }
+            Change::Names | Change::Folder => now + SOON,
+        };
+        self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Look at the folder. Answers whether anything changed.
+    async fn look(&mut self) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "tokio's timers need tokio's clock")]
+        let now = Instant::now();
+        self.writing.retain(|_, quiet_at| *quiet_at > now);
+        self.look_at = self.writing.values().min().copied();
+        let (dir, max) = (self.settings.dir.clone(), self.settings.max_skills);
+        match tokio::task::spawn_blocking(move || scan(&dir, max)).await {
+            Ok(Ok(scan)) => self.apply(scan),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the skills folder cannot be read; what was loaded goes on");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "looking at the skills folder panicked");
+                false
+            }
+        }
+    }
+
+    fn apply(&mut self, scan: Scan) -> bool {
+        let mut changed = self.refused != scan.refused;
+        for (file, reason) in &scan.refused {
+            if self.refused.get(file) != Some(reason) {
+                tracing::warn!(file, reason, "a file in the skills folder is not loaded");
+            }
+        }
+        self.refused = scan.refused;
+        let gone: Vec<_> =
+            self.slots.keys().filter(|name| !scan.skills.contains_key(*name)).cloned().collect();
+        for name in gone {
+            if let Some(mut slot) = self.slots.remove(&name) {
+                slot.abort();
+            }
+            tracing::info!(skill = %name, "skill removed");
+            changed = true;
+        }
+        for (name, found) in scan.skills {
+            let still_written = matches!(&found, Found::File(path, _) if self.writing.contains_key(path));
+            let known = self.slots.get(&name).is_some_and(|slot| slot.found == found);
+            if known || (still_written && self.slots.contains_key(&name)) {
+                continue;
+            }
+            changed = true;
+            let now = self.clock.wall();
+            let slot = self.slots.entry(name.clone()).or_insert_with(|| {
+                // Until it is quiet the file is known by name only.
+                Slot::new(Found::Refused(String::new()), now)
+            });
+            if still_written {
+                continue;
+            }
+            let generation = slot.replaced(found.clone(), now);
+            match found {
+                Found::Refused(reason) => {
+                    tracing::warn!(skill = %name, reason, "skill not loaded");
+                    slot.enter(SkillState::Failed(reason), now);
+                }
+                Found::File(path, identity) => {
+                    let task = self.load(name.clone(), generation, path, identity);
+                    if let Some(slot) = self.slots.get_mut(&name) {
+                        slot.loading(task);
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    fn load(
+        &mut self,
+        skill: SkillName,
+        generation: u64,
+        path: PathBuf,
+        identity: Identity,
+    ) -> tokio::task::AbortHandle {
+        let settings = self.settings.of(&skill).clone();
+        let serving =
+            self.slots.get(&skill).and_then(|slot| slot.serving.as_ref()).map(|version| version.digest);
+        let (engine, turns, stages) = (self.engine.clone(), Arc::clone(&self.turns), self.stages.clone());
+        self.loads.spawn(async move {
+            let _turn = turns.acquire_owned().await.expect("never closed");
+            let result = async {
+                let component = tokio::task::spawn_blocking(move || read(&path, &identity))
+                    .await
+                    .map_err(|error| error.to_string())??;
+                if serving == Some(Digest::of(&component)) {
+                    return Ok(None);
+                }
+                let stage = |stage| {
+                    // Nobody listens any more when the directory is being closed.
+                    let _ = stages.send((skill.clone(), generation, stage));
+                };
+                let loaded =
+                    engine.load(&skill, component, settings.limits.clone(), stage).await.map_err(explain)?;
+                version(&skill, settings.mount, settings.timeout, loaded).map(Some)
+            }
+            .await;
+            Answer { skill, generation, result }
+        })
+    }
+
+    fn stage(&mut self, skill: &SkillName, generation: u64, stage: LoadStage) -> bool {
+        let now = self.clock.wall();
+        match self.slots.get_mut(skill) {
+            Some(slot) if slot.generation == generation && !slot.settled() => slot.enter(
+                match stage {
+                    LoadStage::Waiting => SkillState::Waiting,
+                    LoadStage::Compiling => SkillState::Compiling,
+                },
+                now,
+            ),
+            _ => false,
+        }
+    }
+
+    fn loaded(&mut self, Answer { skill, generation, result }: Answer) -> bool {
+        let now = self.clock.wall();
+        let Some(slot) = self.slots.get_mut(&skill).filter(|slot| slot.generation == generation) else {
+            return false;
+        };
+        match result {
+            Ok(version) => {
+                if let Some(version) = version {
+                    tracing::info!(%skill, digest = %version.digest, tools = version.tools.len(), "skill ready");
+                    if let Some(old) = &slot.serving {
+                        for tool in changed_tools(old, &version) {
+                            tracing::warn!(%skill, %tool, was = %old.digest, now = %version.digest,
+                                "a tool's description, schema or annotations changed with a reload");
+                        }
+                    }
+                    slot.serving = Some(version);
+                }
+                slot.enter(SkillState::Ready, now)
+            }
+            Err(reason) => {
+                let serving = slot.serving.as_ref().map(|old| old.digest.to_string());
+                tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"),
+                    "skill failed to load");
+                slot.enter(SkillState::Failed(reason), now)
+            }
+        }
+    }
+
+    /// Publish the catalog as it is now.
+    fn published(&mut self) {
+        self.settled |= self.slots.values().all(Slot::settled);
+        let offers = self.slots.iter().flat_map(|(skill, slot)| {
+            slot.serving
+                .iter()
+                .flat_map(move |version| version.tools.iter().map(move |(tool, _)| (skill, tool)))
+        });
+        let owners = contest::assign(&self.owners, offers);
+        let mut catalog =
+            Catalog { settled: self.settled, refused: self.refused.clone(), ..Catalog::default() };
+        for (name, slot) in &self.slots {
+            let mut status = slot.status(name);
+            for (tool, spec, version) in
+                slot.serving.iter().flat_map(|v| v.tools.iter().map(move |(tool, spec)| (tool, spec, v)))
+            {
+                let owner = &owners[tool];
+                if owner != name {
+                    status.contested.push((tool.clone(), owner.clone()));
+                    continue;
+                }
+                status.tools.push(tool.clone());
+                catalog.tools.insert(
+                    tool.clone(),
+                    Entry {
+                        spec: Arc::clone(spec),
+                        skill: name.clone(),
+                        digest: version.digest,
+                        timeout: version.timeout,
+                        invoke: Arc::clone(&version.invoke),
+                    },
+                );
+            }
+            let before = self.publish.borrow();
+            let told = before.skills.get(name).map(|status| &status.contested);
+            for (tool, owner) in status.contested.iter().filter(|c| told.is_none_or(|told| !told.contains(c)))
+            {
+                tracing::warn!(skill = %name, %tool, %owner, "the tool's name is taken by another skill; it is not served");
+            }
+            drop(before);
+            catalog.skills.insert(name.clone(), status);
+        }
+        self.owners = owners;
+        self.publish.send_modify(|current| {
+            let same = current.tools.len() == catalog.tools.len()
+                && current
+                    .tools
+                    .iter()
+                    .zip(&catalog.tools)
+                    .all(|((a, x), (b, y))| a == b && x.spec == y.spec);
+            catalog.revision = current.revision + u64::from(!same);
+            *current = Arc::new(catalog);
+        });
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Read a whole file, unless it is too large or changes meanwhile.
+fn read(path: &Path, identity: &Identity) -> Result<Vec<u8>, String> {
+    let unreadable = |error: io::Error| format!("it cannot be read: {error}");
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    if meta.len() > MAX_FILE {
+        return Err(format!("it has {} bytes; at most {MAX_FILE} (64 MiB) are loaded", meta.len()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
+    (&file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let after = file.metadata().map_err(unreadable)?;
+    if Identity::of(&after) != *identity || bytes.len() as u64 != after.len() {
+        return Err("it changed while it was read; is it still being copied?".into());
+    }
+    Ok(bytes)
+}
+
+fn explain(error: LoadError) -> String {
+    let text = error.to_string();
+    // A file cut short by a copy in progress looks like this; the end of the copy will load it anew.
+    if text.contains("unexpected end") {
+        return format!("{text} (is the file still being copied?)");
+    }
+    text
+}
+
+fn version(skill: &SkillName, mount: Mount, timeout: Duration, loaded: Loaded) -> Result<Version, String> {
+    let tools = loaded
+        .tools
+        .into_iter()
+        .map(|spec| {
+            let name = match mount {
+                Mount::Prefixed => ToolName::prefixed(skill, &spec.name),
+                Mount::Root => ToolName::at_root(&spec.name),
+            };
+            Ok((name.map_err(|error| format!("a tool is named wrongly: {error}"))?, Arc::new(spec)))
+        })
+        .collect::<Result<_, String>>()?;
+    Ok(Version { digest: loaded.digest, tools, timeout, invoke: loaded.skill })
+}

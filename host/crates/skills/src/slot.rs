@@ -1,0 +1,96 @@
+//! What the directory knows of one skill: a small state machine, without I/O.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use skillhost_core::{Digest, Invoke, SkillState, SkillStatus, ToolName, ToolSpec};
+use tokio::task::AbortHandle;
+
+use crate::scan::Found;
+
+/// A version that serves calls.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub(crate) digest: Digest,
+    pub(crate) tools: Vec<(ToolName, Arc<ToolSpec>)>,
+    pub(crate) timeout: Duration,
+    pub(crate) invoke: Arc<dyn Invoke>,
+}
+
+/// One skill of the directory.
+pub(crate) struct Slot {
+    /// What the file was when it was last looked at.
+    pub(crate) found: Found,
+    pub(crate) state: SkillState,
+    pub(crate) since: SystemTime,
+    pub(crate) serving: Option<Version>,
+    /// Grows with each version of the file; answers to older loads are stale.
+    pub(crate) generation: u64,
+    loading: Option<AbortHandle>,
+}
+
+impl Slot {
+    pub(crate) fn new(found: Found, now: SystemTime) -> Self {
+        Self { found, state: SkillState::Waiting, since: now, serving: None, generation: 0, loading: None }
+    }
+
+    /// Enter `state`. Answers whether that is a change.
+    pub(crate) fn enter(&mut self, state: SkillState, now: SystemTime) -> bool {
+        if self.state == state {
+            return false;
+        }
+        self.state = state;
+        self.since = now;
+        true
+    }
+
+    /// The file has another version: what was being loaded is of no use any more.
+    pub(crate) fn replaced(&mut self, found: Found, now: SystemTime) -> u64 {
+        self.abort();
+        self.found = found;
+        self.generation += 1;
+        self.enter(SkillState::Waiting, now);
+        self.generation
+    }
+
+    pub(crate) fn loading(&mut self, task: AbortHandle) {
+        self.loading = Some(task);
+    }
+
+    /// Stop loading, when the skill goes away.
+    pub(crate) fn abort(&mut self) {
+        if let Some(task) = self.loading.take() {
+            task.abort();
+        }
+    }
+
+    /// Whether the newest version was tried to the end.
+    pub(crate) fn settled(&self) -> bool {
+        matches!(self.state, SkillState::Ready | SkillState::Failed(_))
+    }
+
+    pub(crate) fn status(&self, name: &skillhost_core::SkillName) -> SkillStatus {
+        SkillStatus {
+            name: name.clone(),
+            state: self.state.clone(),
+            serving: self.serving.as_ref().map(|version| version.digest),
+            since: self.since,
+            tools: vec![],
+            contested: vec![],
+        }
+    }
+}
+
+/// Tools in both versions that a model would see otherwise now: a sign of an honest update, or of a skill
+/// that changed its mind after it was approved.
+pub(crate) fn changed_tools<'a>(old: &Version, new: &'a Version) -> Vec<&'a ToolName> {
+    new.tools
+        .iter()
+        .filter(|(name, spec)| {
+            old.tools.iter().any(|(old_name, old_spec)| old_name == name && old_spec != spec)
+        })
+        .map(|(name, _)| name)
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! `skillhost call`
+
+use std::{io::Read as _, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use clap::Args;
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData};
+use serde_json::{Map, Value};
+use skillhost_core::{Caller, ClientFeatures, NoClient};
+use skillhost_pipeline::Request;
+
+use super::{TOOL_ERROR, out, stop_on_signal};
+use crate::{
+    app::{App, block_on},
+    config::Settings,
+    transport::reply,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Call {
+    /// The tool's full name, such as text_word_count
+    tool: String,
+    /// Arguments as a JSON object; `-` reads them from stdin
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// Print the whole MCP CallToolResult as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Call {
+    pub(super) fn run(self, mut settings: Settings) -> anyhow::Result<ExitCode> {
+        let arguments = self.args.as_deref().map(parse).transpose()?;
+        // Nobody else waits here: let a first compilation end.
+        settings.pipeline.ready_wait = settings.engine.compile_timeout;
+        let result = block_on(async {
+            let stop = stop_on_signal()?;
+            let app = App::start(&settings)?;
+            let request = Request {
+                tool: self.tool,
+                arguments,
+                meta: None,
+                correlation_id: None,
+                caller: Caller::local(),
+                client: ClientFeatures::default(),
+                link: Arc::new(NoClient),
+                cancel: stop,
+            };
+            Ok(reply::to_mcp(app.dispatcher.call(request).await))
+        })?;
+        let result = result.map_err(|error: ErrorData| anyhow::anyhow!("{}", error.message))?;
+        if self.json {
+            out::json(&result)?;
+        } else {
+            out::text(&readable(&result))?;
+        }
+        Ok(if result.is_error == Some(true) { ExitCode::from(TOOL_ERROR) } else { ExitCode::SUCCESS })
+    }
+}
+
+fn parse(text: &str) -> anyhow::Result<Map<String, Value>> {
+    let mut read = String::new();
+    let text = match text {
+        "-" => {
+            std::io::stdin().read_to_string(&mut read).context("cannot read stdin")?;
+            &read
+        }
+        text => text,
+    };
+    serde_json::from_str(text).context("the arguments are not a JSON object (--args '{\"key\": \"value\"}')")
+}
+
+/// The content for a terminal, which a skill's text must not take over.
+fn readable(result: &CallToolResult) -> String {
+    let mut text = String::new();
+    for block in &result.content {
+        text.push_str(&match block {
+            ContentBlock::Text(block) => out::harmless(&block.text),
+            other => serde_json::to_string(other).unwrap_or_default(),
+        });
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,28 @@
+//! `skillhost compile-one`, which the host runs in a child process.
+
+use std::{io, process::ExitCode};
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct CompileOne {
+    /// Bytes the process may allocate
+    #[arg(long)]
+    memory: u64,
+    /// Seconds it may compute, a core
+    #[arg(long)]
+    seconds: u64,
+}
+
+impl CompileOne {
+    pub(super) fn run(self) -> ExitCode {
+        let code = skillhost_engine::compile_one(
+            self.memory,
+            self.seconds,
+            io::stdin().lock(),
+            io::stdout().lock(),
+            io::stderr().lock(),
+        );
+        ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+}

@@ -1,0 +1,166 @@
+//! `skillhost inspect`
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use skillhost_core::{SkillName, ToolName, ToolSpec};
+use skillhost_engine::Loaded;
+use skillhost_skills::{Mount, SkillSettings};
+
+use super::{find_skill, list::settled, out};
+use crate::{
+    app::{block_on, engine},
+    config::Settings,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// A .wasm file, or the name of a skill in the skills folder
+    #[arg(value_name = "FILE|SKILL")]
+    what: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let (name, file) = self.target(settings)?;
+        let own = settings.skills.of(&name);
+        let component = read(&file)?;
+        let size = component.len();
+        let loaded = block_on(async {
+            Ok(engine(settings)?.load(&name, component, own.limits.clone(), |_| ()).await?)
+        })
+        .with_context(|| format!("{} is not a skill this host can serve", file.display()))?;
+        if self.json {
+            out::json(&described(&name, size, &loaded, own)?)?;
+        } else {
+            out::text(&page(&name, size, &loaded, own)?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn target(&self, settings: &Settings) -> anyhow::Result<(SkillName, PathBuf)> {
+        let path = Path::new(&self.what);
+        if path.is_file() {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            // A file need not be named as the folder wants it, to be looked at.
+            let name = SkillName::new(&stem).or_else(|_| SkillName::new("unnamed"))?;
+            return Ok((name, path.to_owned()));
+        }
+        let catalog = settled(settings)?;
+        let status = find_skill(&catalog, &self.what)?;
+        Ok((status.name.clone(), settings.skills.dir.join(format!("{}.wasm", status.name))))
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    const MAX: u64 = 64 << 20;
+    let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    anyhow::ensure!(size <= MAX, "{} has {size} bytes; at most {MAX} (64 MiB) are loaded", file.display());
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) -> anyhow::Result<ToolName> {
+    Ok(match own.mount {
+        Mount::Prefixed => ToolName::prefixed(name, &spec.name)?,
+        Mount::Root => ToolName::at_root(&spec.name)?,
+    })
+}
+
+fn described(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings) -> anyhow::Result<Value> {
+    let tools = loaded.tools.iter().map(|spec| {
+        let a = &spec.annotations;
+        Ok(json!({
+            "name": full_name(name, own, spec)?.as_str(),
+            "title": spec.title,
+            "description": spec.description,
+            "input_schema": spec.input.raw(),
+            "output_schema": spec.output.as_ref().map(|schema| schema.raw()),
+            "annotations": {
+                "read_only": a.read_only, "destructive": a.destructive,
+                "idempotent": a.idempotent, "open_world": a.open_world,
+            },
+            "undoable": spec.undoable,
+        }))
+    });
+    let limits = &own.limits;
+    Ok(json!({
+        "name": name.as_str(),
+        "digest": loaded.digest.to_string(),
+        "bytes": size,
+        "imports": loaded.interfaces.imports,
+        "exports": loaded.interfaces.exports,
+        "limits": {
+            "timeout_ms": u64::try_from(own.timeout.as_millis())?, "fuel": limits.fuel, "memory_bytes": limits.memory,
+            "result_bytes": limits.result, "log_lines": limits.log_lines, "log_bytes": limits.log_bytes,
+        },
+        "tools": tools.collect::<anyhow::Result<Vec<_>>>()?,
+    }))
+}
+
+fn page(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let bytes = |n: usize| bytesize::ByteSize(n as u64).display().iec();
+    writeln!(text, "skill    {name}\ndigest   {}\nsize     {}", loaded.digest, bytes(size))?;
+    let limits = &own.limits;
+    writeln!(
+        text,
+        "limits   {} s, fuel {}, memory {}, result {}, {} log lines\n",
+        own.timeout.as_secs_f64(),
+        limits.fuel,
+        bytes(limits.memory),
+        bytes(limits.result),
+        limits.log_lines
+    )?;
+    writeln!(text, "asks for")?;
+    for import in &loaded.interfaces.imports {
+        writeln!(text, "  {:<40} {}", out::harmless(import), granted(import))?;
+    }
+    for spec in &loaded.tools {
+        writeln!(text, "\n{}", full_name(name, own, spec)?)?;
+        if let Some(description) = &spec.description {
+            writeln!(text, "  {}", out::harmless(description).replace('\n', "\n  "))?;
+        }
+        let a = &spec.annotations;
+        let flags = [
+            ("read-only", a.read_only),
+            ("destructive", a.destructive),
+            ("idempotent", a.idempotent),
+            ("open-world", a.open_world),
+            ("undoable", Some(spec.undoable)),
+        ];
+        let said: Vec<_> = flags.iter().filter(|(_, is)| *is == Some(true)).map(|(word, _)| *word).collect();
+        if !said.is_empty() {
+            writeln!(text, "  says it is: {}", said.join(", "))?;
+        }
+        writeln!(text, "  arguments: {}", Value::Object(spec.input.raw().clone()))?;
+        if let Some(output) = &spec.output {
+            writeln!(text, "  result:    {}", Value::Object(output.raw().clone()))?;
+        }
+    }
+    Ok(text)
+}
+
+/// What an interface gives a skill that nothing was granted to.
+fn granted(import: &str) -> &'static str {
+    let name = import.split('@').next().unwrap_or(import);
+    match name {
+        "skillhost:skill/types" => "types only",
+        "skillhost:skill/host" => "progress and cancellation; the rest is not offered yet",
+        "wasi:logging/logging" | "wasi:cli/stdout" | "wasi:cli/stderr" => "to the host's log, bounded",
+        "wasi:cli/stdin" => "empty",
+        "wasi:cli/environment" => "no variables, no arguments",
+        _ if name.starts_with("wasi:filesystem/") => "no files",
+        _ if name.starts_with("wasi:sockets/") => "no network",
+        _ if name.starts_with("wasi:cli/terminal") => "no terminal",
+        _ => "yes",
+    }
+}

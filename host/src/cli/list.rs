@@ -1,0 +1,105 @@
+//! `skillhost list`
+
+use std::{fmt::Write as _, process::ExitCode, sync::Arc, time::SystemTime};
+
+use clap::Args;
+use serde_json::{Value, json};
+use skillhost_core::{Catalog, SkillState, SkillStatus, ToolName};
+
+use super::out;
+use crate::{
+    app::{App, block_on},
+    config::Settings,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let catalog = settled(settings)?;
+        if self.json {
+            out::json(&described(&catalog))?;
+        } else {
+            out::text(&table(&catalog, settings))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The catalog once every file was tried.
+pub(super) fn settled(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
+    block_on(async {
+        let app = App::start(settings)?;
+        let mut changes = app.dispatcher.changes();
+        // The sender lives as long as the app: this cannot fail.
+        let catalog = changes.wait_for(|catalog| catalog.settled).await?;
+        Ok(Arc::clone(&catalog))
+    })
+}
+
+fn described(catalog: &Catalog) -> Value {
+    let skills: Vec<_> = catalog.skills.values().map(|status| skill(catalog, status)).collect();
+    let refused: Vec<_> =
+        catalog.refused.iter().map(|(file, reason)| json!({"file": file, "reason": reason})).collect();
+    json!({ "skills": skills, "refused": refused })
+}
+
+fn skill(catalog: &Catalog, status: &SkillStatus) -> Value {
+    let reason = match &status.state {
+        SkillState::Failed(reason) => Some(reason),
+        _ => None,
+    };
+    let tools: Vec<_> = status
+        .tools
+        .iter()
+        .map(|name| json!({"name": name.as_str(), "description": description(catalog, name)}))
+        .collect();
+    let contested: Vec<_> = status
+        .contested
+        .iter()
+        .map(|(tool, owner)| json!({"tool": tool.as_str(), "owner": owner.as_str()}))
+        .collect();
+    json!({
+        "name": status.name.as_str(),
+        "state": status.state.as_str(),
+        "reason": reason,
+        "digest": status.serving.map(|digest| digest.to_string()),
+        "since": status.since.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        "tools": tools,
+        "contested": contested,
+    })
+}
+
+fn description<'a>(catalog: &'a Catalog, tool: &ToolName) -> Option<&'a str> {
+    catalog.tools.get(tool)?.spec.description.as_deref()
+}
+
+fn table(catalog: &Catalog, settings: &Settings) -> String {
+    let mut text = String::new();
+    if catalog.skills.is_empty() && catalog.refused.is_empty() {
+        return format!("no skills in {}: copy a .wasm file into it\n", settings.skills.dir.display());
+    }
+    for status in catalog.skills.values() {
+        let digest = status.serving.map_or("-".into(), |digest| digest.hex()[..12].to_owned());
+        let _ = writeln!(text, "{:<20} {:<10} {digest}", status.name.as_str(), status.state.as_str());
+        if let SkillState::Failed(reason) = &status.state {
+            let _ = writeln!(text, "    {}", out::harmless(reason).replace('\n', "\n    "));
+        }
+        for tool in &status.tools {
+            let first = description(catalog, tool).and_then(|text| text.lines().next()).unwrap_or_default();
+            let _ = writeln!(text, "    {:<32} {}", tool.as_str(), out::harmless(first));
+        }
+        for (tool, owner) in &status.contested {
+            let _ = writeln!(text, "    {:<32} not served: the name is taken by `{owner}`", tool.as_str());
+        }
+    }
+    for (file, reason) in &catalog.refused {
+        let _ = writeln!(text, "{:<20} {:<10} {reason}", out::harmless(file), "refused");
+    }
+    text
+}

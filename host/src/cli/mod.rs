@@ -1,0 +1,191 @@
+//! The command line: one file a subcommand.
+
+mod call;
+mod compile_one;
+mod config;
+mod inspect;
+mod list;
+mod out;
+mod serve;
+mod stdio;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use skillhost_core::{Catalog, SkillName};
+
+use crate::config::{ConfigError, DEFAULT_FILE, Raw, Settings, read};
+
+/// The command could not do its work.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong. clap uses the same.
+const USAGE: u8 = 2;
+/// The tool was called and answered with an error.
+const TOOL_ERROR: u8 = 3;
+
+/// Run WebAssembly skills and offer their tools to AI agents over MCP.
+///
+/// A skill is a WebAssembly component, written in any language. Drop its .wasm file into the skills folder
+/// and its tools appear, each call in a fresh sandbox under limits.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  skillhost serve                                      serve MCP at http://127.0.0.1:8000/mcp
+  skillhost stdio --skills ./skills                    serve one MCP client over stdin and stdout
+  skillhost list                                       what is in the skills folder, and its state
+  skillhost inspect text                               tools, schemas, imports and limits of a skill
+  skillhost call text_word_count --args '{\"text\":\"a b\"}'
+
+Exit codes: 0 done; 1 it could not be done; 2 wrong command line or configuration;
+3 the tool answered with an error."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Configuration file [default: skillhost.toml, if it is there]
+    #[arg(long, global = true, env = "SKILLHOST_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder with the skills' .wasm files [default: skills]
+    #[arg(long, global = true, env = "SKILLHOST_SKILLS", value_name = "DIR")]
+    skills: Option<PathBuf>,
+    /// Folder for the host's own state, such as compiled code [default: the XDG state folder]
+    #[arg(long, global = true, env = "SKILLHOST_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What is logged to stderr: error, warn, info, debug, trace, or target=level pairs
+    /// [default: info; warn for commands that end]
+    #[arg(long, global = true, env = "SKILLHOST_LOG", value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP over HTTP
+    Serve(serve::Serve),
+    /// Serve one MCP client over stdin and stdout
+    Stdio,
+    /// Show the skills, their state and their tools
+    List(list::List),
+    /// Show what a skill offers, asks for and may use
+    Inspect(inspect::Inspect),
+    /// Call a tool through the whole pipeline, without a client
+    Call(call::Call),
+    /// Check or show the configuration
+    Config(config::Config),
+    /// Compile one component from stdin to stdout. The host runs this in a child process.
+    #[command(hide = true)]
+    CompileOne(compile_one::CompileOne),
+}
+
+/// Run a command and answer the exit code.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let Cli { command, common } = cli;
+    // Long-running commands tell what happens; the others only what is wrong.
+    let level = match command {
+        Command::Serve(_) | Command::Stdio => None,
+        _ => Some("warn"),
+    };
+    let settings = || common.settings(level);
+    let result = match command {
+        Command::Serve(command) => command.run(&common),
+        Command::Stdio => settings().and_then(|settings| stdio::run(&settings)),
+        Command::List(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Call(command) => settings().and_then(|settings| command.run(settings)),
+        Command::Config(command) => command.run(&common),
+        Command::CompileOne(command) => return command.run(),
+    };
+    result.unwrap_or_else(|error| {
+        out::error(&error);
+        ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
+    })
+}
+
+impl Common {
+    /// The configuration with the command line's words over it, unchecked.
+    fn raw(&self) -> Result<Raw, ConfigError> {
+        let mut raw = match &self.config {
+            Some(file) => read(file)?,
+            None if Path::new(DEFAULT_FILE).is_file() => read(Path::new(DEFAULT_FILE))?,
+            None => Raw::default(),
+        };
+        if let Some(skills) = &self.skills {
+            raw.server.skills = Some(skills.clone());
+        }
+        if let Some(data) = &self.data {
+            raw.server.data = Some(data.clone());
+        }
+        if let Some(level) = &self.log {
+            raw.log.level = Some(level.clone());
+        }
+        Ok(raw)
+    }
+
+    /// Checked settings, with logging started. `level` is used when nothing else says one.
+    fn settings(&self, level: Option<&str>) -> anyhow::Result<Settings> {
+        start(self.raw()?, level)
+    }
+}
+
+fn start(mut raw: Raw, level: Option<&str>) -> anyhow::Result<Settings> {
+    if let Some(level) = level {
+        raw.log.level.get_or_insert_with(|| level.to_owned());
+    }
+    let settings = raw.check()?;
+    skillhost_telemetry::init(settings.log_format, &settings.log_level)
+        .map_err(|error| ConfigError::value("log.level", format!(": {error}")))?;
+    Ok(settings)
+}
+
+/// Cancelled at the first SIGINT or SIGTERM; a second one ends the process at once.
+fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            let code = tokio::select! {
+                Some(()) = interrupt.recv() => 130,
+                Some(()) = terminate.recv() => 143,
+            };
+            if token.is_cancelled() {
+                std::process::exit(code);
+            }
+            tracing::info!("stopping; a second signal ends at once");
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// The status of a skill by name, with the nearest name when there is none.
+fn find_skill<'a>(catalog: &'a Catalog, name: &str) -> anyhow::Result<&'a skillhost_core::SkillStatus> {
+    if let Some(status) = catalog.skills.get(name) {
+        return Ok(status);
+    }
+    let known: Vec<_> = catalog.skills.keys().map(SkillName::as_str).collect();
+    let nearest =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    let hint = match nearest {
+        Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => format!("did you mean `{nearest}`?"),
+        Some(_) => format!("there are {}", known.join(", ")),
+        None => "the skills folder is empty".into(),
+    };
+    anyhow::bail!("there is no file and no skill `{name}`\n  hint: {hint}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! `skillhost serve`
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Common, start, stop_on_signal};
+use crate::{
+    app::{App, block_on},
+    transport::{McpServer, http},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Address to listen on [default: 127.0.0.1:8000]
+    #[arg(long, env = "SKILLHOST_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+}
+
+impl Serve {
+    pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let mut raw = common.raw()?;
+        if self.listen.is_some() {
+            raw.server.listen = self.listen;
+        }
+        let settings = start(raw, None)?;
+        block_on(async {
+            let stop = stop_on_signal()?;
+            // The port first: when it is taken, nothing else needs to start.
+            let listener = http::bind(&settings.http).await?;
+            let app = App::start(&settings)?;
+            let server = McpServer::start(app.dispatcher.clone());
+            http::serve(server, &settings.http, listener, stop).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! The configuration, checked and with every default filled in.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use skillhost_core::SkillName;
+use skillhost_engine::Limits;
+use skillhost_pipeline as pipeline;
+use skillhost_policy::ArgumentBounds;
+use skillhost_skills::{Mount, SkillSettings, SkillsSettings};
+use skillhost_telemetry::Format;
+
+use super::{ConfigError, Raw, default_data, raw};
+
+/// Everything the host runs by.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) http: HttpSettings,
+    pub(crate) data: PathBuf,
+    pub(crate) skills: SkillsSettings,
+    pub(crate) engine: EngineSection,
+    pub(crate) pipeline: pipeline::Settings,
+    pub(crate) log_format: Format,
+    pub(crate) log_level: String,
+}
+
+/// The HTTP transport.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) allow_unauthenticated_network: bool,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) max_request: usize,
+}
+
+/// The engine.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineSection {
+    pub(crate) instances: u32,
+    pub(crate) threads: usize,
+    pub(crate) max_memory: usize,
+    pub(crate) compile_timeout: Duration,
+    pub(crate) compile_memory: u64,
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Raw {
+    /// The same with every default written out, for `config show`.
+    pub(crate) fn filled(mut self) -> Self {
+        fn fill<T>(slot: &mut Option<T>, value: T) {
+            slot.get_or_insert(value);
+        }
+        let server = &mut self.server;
+        fill(&mut server.listen, "127.0.0.1:8000".into());
+        fill(&mut server.skills, "skills".into());
+        if server.data.is_none() {
+            server.data = default_data();
+        }
+        fill(&mut server.allow_unauthenticated_network, false);
+        fill(&mut server.allowed_hosts, vec![]);
+        fill(&mut server.allowed_origins, vec![]);
+        fill(&mut server.max_request, ByteSize(8 * MIB));
+        let bounds = ArgumentBounds::default();
+        fill(&mut server.max_arguments, ByteSize(bounds.bytes as u64));
+        fill(&mut server.max_depth, bounds.depth);
+        fill(&mut server.max_skills, 1_000);
+        fill(&mut server.ready_wait, pipeline::Settings::default().ready_wait);
+        let engine = &mut self.engine;
+        fill(&mut engine.instances, 64);
+        fill(&mut engine.threads, std::thread::available_parallelism().map_or(1, usize::from));
+        fill(&mut engine.max_memory, ByteSize(256 * MIB));
+        fill(&mut engine.compile_timeout, Duration::from_secs(120));
+        fill(&mut engine.compile_memory, ByteSize(2048 * MIB));
+        fill(&mut self.log.format, Format::default());
+        fill(&mut self.log.level, "info".into());
+        let skill = &mut self.defaults;
+        let (limits, built_in) = (Limits::default(), SkillSettings::default());
+        fill(&mut skill.mount, raw::Mount::Prefixed);
+        fill(&mut skill.timeout, built_in.timeout);
+        fill(&mut skill.load_timeout, limits.load_timeout);
+        fill(&mut skill.fuel, limits.fuel);
+        fill(&mut skill.memory, ByteSize(limits.memory as u64));
+        fill(&mut skill.table_elements, limits.table_elements);
+        fill(&mut skill.result, ByteSize(limits.result as u64));
+        fill(&mut skill.log_lines, limits.log_lines);
+        fill(&mut skill.log_bytes, ByteSize(limits.log_bytes as u64));
+        fill(&mut skill.max_tools, limits.max_tools);
+        self
+    }
+
+    /// Check everything.
+    ///
+    /// # Errors
+    /// The first key that is wrong, and what it may be.
+    pub(crate) fn check(self) -> Result<Settings, ConfigError> {
+        let Self { server, engine, log, defaults, skills } = self.filled();
+        let set = "filled above";
+        let listen = server.listen.expect(set);
+        let max_memory = bytes("engine.max_memory", engine.max_memory, 1 << 16, 4 << 30)?;
+        let by_name = skills.iter().map(|(name, own)| {
+            let table = format!("skills.{name}");
+            let name =
+                SkillName::new(name).map_err(|error| ConfigError::value(&table, format!(": {error}")))?;
+            Ok((name, skill(&table, own, &defaults, max_memory)?))
+        });
+        let data = server.data.ok_or_else(|| {
+            ConfigError::value(
+                "server.data",
+                "is not set and neither XDG_STATE_HOME nor HOME is; name a folder with --data",
+            )
+        })?;
+        Ok(Settings {
+            http: HttpSettings {
+                listen: resolve(&listen)?,
+                allow_unauthenticated_network: server.allow_unauthenticated_network.expect(set),
+                allowed_hosts: server.allowed_hosts.expect(set),
+                allowed_origins: server.allowed_origins.expect(set),
+                max_request: bytes("server.max_request", server.max_request, 1 << 10, 1 << 30)?,
+            },
+            data,
+            skills: SkillsSettings {
+                dir: server.skills.expect(set),
+                max_skills: within("server.max_skills", server.max_skills.expect(set), 1, 10_000)?,
+                skills: by_name.collect::<Result<_, _>>()?,
+                defaults: skill("defaults", &defaults, &defaults, max_memory)?,
+            },
+            engine: EngineSection {
+                instances: within("engine.instances", engine.instances.expect(set), 1, 10_000)?,
+                threads: within("engine.threads", engine.threads.expect(set), 1, 1_024)?,
+                max_memory,
+                compile_timeout: time("engine.compile_timeout", engine.compile_timeout)?,
+                compile_memory: bytes("engine.compile_memory", engine.compile_memory, 64 << 20, 1 << 40)?
+                    as u64,
+            },
+            pipeline: pipeline::Settings {
+                arguments: ArgumentBounds {
+                    bytes: bytes("server.max_arguments", server.max_arguments, 2, 1 << 30)?,
+                    depth: within("server.max_depth", server.max_depth.expect(set), 1, 100)?,
+                },
+                ready_wait: server.ready_wait.expect(set),
+            },
+            log_format: log.format.expect(set),
+            log_level: log.level.expect(set),
+        })
+    }
+}
+
+/// The settings of one skill: its own keys, else the defaults'.
+fn skill(
+    table: &str,
+    own: &raw::Skill,
+    defaults: &raw::Skill,
+    max_memory: usize,
+) -> Result<SkillSettings, ConfigError> {
+    let set = "the defaults are filled";
+    let key = |name| format!("{table}.{name}");
+    let memory = bytes(&key("memory"), own.memory.or(defaults.memory), 1 << 16, 4 << 30)?;
+    if memory > max_memory {
+        return Err(ConfigError::value(
+            key("memory"),
+            format!(
+                "is over `engine.max_memory` ({}); raise that too",
+                ByteSize(max_memory as u64).display().iec()
+            ),
+        ));
+    }
+    Ok(SkillSettings {
+        limits: Limits {
+            fuel: within(&key("fuel"), own.fuel.or(defaults.fuel).expect(set), 1, u64::MAX / 2)?,
+            memory,
+            // The pool's tables have room for 40,000.
+            table_elements: within(
+                &key("table_elements"),
+                own.table_elements.or(defaults.table_elements).expect(set),
+                1,
+                40_000,
+            )?,
+            result: bytes(&key("result"), own.result.or(defaults.result), 1 << 10, 1 << 30)?,
+            log_lines: own.log_lines.or(defaults.log_lines).expect(set),
+            log_bytes: bytes(&key("log_bytes"), own.log_bytes.or(defaults.log_bytes), 0, 1 << 30)?,
+            load_timeout: time(&key("load_timeout"), own.load_timeout.or(defaults.load_timeout))?,
+            max_tools: within(
+                &key("max_tools"),
+                own.max_tools.or(defaults.max_tools).expect(set),
+                1,
+                10_000,
+            )?,
+        },
+        timeout: time(&key("timeout"), own.timeout.or(defaults.timeout))?,
+        mount: match own.mount.or(defaults.mount).expect(set) {
+            raw::Mount::Prefixed => Mount::Prefixed,
+            raw::Mount::Root => Mount::Root,
+        },
+    })
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, min: T, max: T) -> Result<T, ConfigError> {
+    if value < min || value > max {
+        return Err(ConfigError::value(key, format!("is {value}; it must be from {min} to {max}")));
+    }
+    Ok(value)
+}
+
+fn bytes(key: &str, value: Option<ByteSize>, min: u64, max: u64) -> Result<usize, ConfigError> {
+    let value = value.expect("filled").as_u64();
+    if value < min || value > max {
+        let show = |n| ByteSize(n).display().iec();
+        let problem = format!("is {}; it must be from {} to {}", show(value), show(min), show(max));
+        return Err(ConfigError::value(key, problem));
+    }
+    usize::try_from(value).map_err(|_| ConfigError::value(key, "is too large for this machine"))
+}
+
+fn time(key: &str, value: Option<Duration>) -> Result<Duration, ConfigError> {
+    let value = value.expect("filled");
+    if value < Duration::from_millis(1) || value > Duration::from_secs(24 * 3600) {
+        return Err(ConfigError::value(key, "must be from 1ms to 24h"));
+    }
+    Ok(value)
+}
+
+fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
+    let problem = |why: String| {
+        ConfigError::value(
+            "server.listen",
+            format!("is `{listen}`, which is no address: {why}; write ADDRESS:PORT such as 127.0.0.1:8000"),
+        )
+    };
+    let mut found = listen.to_socket_addrs().map_err(|error| problem(error.to_string()))?;
+    found.next().ok_or_else(|| problem("it resolves to nothing".into()))
+}

@@ -1,0 +1,83 @@
+//! MCP over streamable HTTP.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use axum::{Router, middleware, serve::ListenerExt as _};
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    McpServer,
+    guard::{Guard, guard},
+};
+use crate::config::HttpSettings;
+
+/// How long calls in flight may take after a signal to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Listen on the configured address.
+///
+/// # Errors
+/// With advice, when the port is taken, or the address is open to a network without leave.
+pub(crate) async fn bind(settings: &HttpSettings) -> anyhow::Result<TcpListener> {
+    let listen = settings.listen;
+    if !listen.ip().is_loopback() && !settings.allow_unauthenticated_network {
+        bail!(
+            "refusing to listen on {listen}: everybody who reaches that address could call every tool.\n  \
+             hint: listen on 127.0.0.1, or set `server.allow_unauthenticated_network = true` if something in front authenticates"
+        );
+    }
+    TcpListener::bind(listen).await.map_err(|error| explain(listen, &error))
+}
+
+fn explain(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose another with --listen",
+        _ => "choose another address with --listen",
+    };
+    anyhow::anyhow!("cannot listen on {listen}: {error}\n  hint: {hint}")
+}
+
+/// Serve until `stop` is cancelled, then let calls in flight end.
+pub(crate) async fn serve(
+    server: McpServer,
+    settings: &HttpSettings,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    // Legacy sessions stay on: without them the older eras hear of no change. Host and Origin are
+    // checked by our own layer, which covers every route. The body limit is rmcp's.
+    let config = StreamableHttpServerConfig::default()
+        .with_json_response(true)
+        .with_max_request_body_bytes(settings.max_request)
+        .with_cancellation_token(stop.child_token())
+        .disable_allowed_hosts()
+        .disable_allowed_origins();
+    let sessions = Arc::new(LocalSessionManager::default());
+    let mcp = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);
+    let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
+    let router = Router::new().nest_service("/mcp", mcp).layer(middleware::from_fn_with_state(hosts, guard));
+    // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    tracing::info!(url = format!("http://{address}/mcp"), "listening");
+    let signal = stop.clone();
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { signal.cancelled().await });
+    tokio::select! {
+        result = served => result.context("the HTTP server failed"),
+        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!("calls still in flight after {} s are ended", DRAIN.as_secs());
+            Ok(())
+        }
+    }
+}

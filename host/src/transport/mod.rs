@@ -1,0 +1,10 @@
+//! How clients reach the host: MCP over stdio and over HTTP.
+
+mod guard;
+pub(crate) mod http;
+mod mcp;
+pub(crate) mod reply;
+pub(crate) mod stdio;
+mod tools;
+
+pub(crate) use mcp::McpServer;

@@ -1,0 +1,228 @@
+//! Responses of the pipeline as MCP words them.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rmcp::{
+    ErrorData,
+    model::{
+        Annotations, AudioContent, CallToolResult, ClientCapabilities, ContentBlock, EmbeddedResource,
+        ImageContent, MetaObject, Resource, ResourceContents, TextContent,
+    },
+};
+use serde_json::{Map, Value, json};
+use skillhost_core::{Block, Content, Effect, Failure, FailureKind, Reply, ResourceBody};
+use skillhost_pipeline::Response;
+
+/// Prefix of our own keys in `_meta`.
+const OURS: &str = "skillhost/";
+/// Prefixes a skill must not speak under.
+const RESERVED: [&str; 3] = [OURS, "io.modelcontextprotocol/", "dev.mcp/"];
+
+/// The result of `tools/call`, or the JSON-RPC error where MCP wants one.
+pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
+    let mut meta = Map::new();
+    match &response.result {
+        Ok(Reply { meta: Some(own), .. }) => {
+            let allowed = |key: &str| !RESERVED.iter().any(|prefix| key.starts_with(prefix));
+            meta.extend(own.iter().filter(|(key, _)| allowed(key)).map(|(k, v)| (k.clone(), v.clone())));
+        }
+        Ok(_) => {}
+        Err(failure) => {
+            meta.insert(format!("{OURS}failure"), described(failure, response.effect));
+        }
+    }
+    meta.insert(format!("{OURS}call_id"), response.id.to_string().into());
+    meta.insert(format!("{OURS}correlation_id"), (*response.correlation_id).into());
+    if response.usage.started {
+        let usage = &response.usage;
+        meta.insert(
+            format!("{OURS}usage"),
+            json!({
+                "fuel": usage.fuel,
+                "memory_bytes": usage.memory,
+                "queued_ms": usage.queued.as_secs_f64() * 1e3,
+                "ran_ms": usage.ran.as_secs_f64() * 1e3,
+            }),
+        );
+    }
+    let mut result = match response.result {
+        Ok(reply) => success(reply),
+        Err(failure) => match failure.kind {
+            FailureKind::UnknownTool => {
+                return Err(ErrorData::invalid_params(failure.message, Some(Value::Object(meta))));
+            }
+            FailureKind::MissingCapability => {
+                return Err(ErrorData::missing_required_client_capability(capabilities(&failure.missing)));
+            }
+            _ => CallToolResult::error(vec![ContentBlock::text(told(&failure, response.effect))]),
+        },
+    };
+    result.meta = Some(MetaObject(meta));
+    Ok(result)
+}
+
+/// A failure for programs.
+fn described(failure: &Failure, effect: Effect) -> Value {
+    let mut value = json!({
+        "kind": failure.kind.code(),
+        "effect": match effect { Effect::None => "none", Effect::Unknown => "unknown" },
+    });
+    if let Some(after) = failure.retry_after {
+        value["retry_after_ms"] = json!(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+    }
+    if !failure.pointers.is_empty() {
+        value["pointers"] = json!(failure.pointers);
+    }
+    value
+}
+
+/// A failure for models: what happened, and what to do. Many clients show them nothing else.
+fn told(failure: &Failure, effect: Effect) -> String {
+    let mut text = format!("{} [{}]", failure.message, failure.kind);
+    match failure.retry_after {
+        Some(after) => {
+            text.push_str(&format!("\nNothing took effect; try again in {} ms.", after.as_millis()))
+        }
+        None if effect == Effect::None && failure.kind == FailureKind::Cancelled => {
+            text.push_str("\nNothing took effect.");
+        }
+        None => text.push_str(&format!("\n{}", failure.kind.advice())),
+    }
+    text
+}
+
+/// `["elicitation.url", "sampling"]` as the object MCP wants. Names a client cannot have are left out.
+fn capabilities(names: &[String]) -> ClientCapabilities {
+    let mut all = Map::new();
+    for name in names {
+        let mut at = &mut all;
+        for part in name.split('.').take(4) {
+            let Value::Object(inner) = at.entry(part).or_insert_with(|| json!({})) else { unreachable!() };
+            at = inner;
+        }
+    }
+    let usable = |(key, value): (String, Value)| {
+        serde_json::from_value::<ClientCapabilities>(json!({ &key: value })).is_ok().then_some((key, value))
+    };
+    let all: Map<_, _> = all.into_iter().filter_map(usable).collect();
+    serde_json::from_value(Value::Object(all)).unwrap_or_default()
+}
+
+fn success(reply: Reply) -> CallToolResult {
+    let content = reply.content.into_iter().map(block).collect();
+    let mut result =
+        if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
+    result.structured_content = reply.structured;
+    result
+}
+
+fn block(block: Block) -> ContentBlock {
+    let meta = block.meta.map(MetaObject);
+    // Annotations a client could not read are left out.
+    let annotations: Option<Annotations> =
+        block.annotations.and_then(|map| serde_json::from_value(Value::Object(map)).ok());
+    macro_rules! with {
+        ($content:expr) => {{
+            let mut content = $content;
+            content.meta = meta;
+            content.annotations = annotations;
+            content
+        }};
+    }
+    match block.content {
+        Content::Text(text) => ContentBlock::Text(with!(TextContent::new(text))),
+        Content::Image(m) => {
+            ContentBlock::Image(with!(ImageContent::new(BASE64_STANDARD.encode(m.data), m.mime_type)))
+        }
+        Content::Audio(m) => {
+            ContentBlock::Audio(with!(AudioContent::new(BASE64_STANDARD.encode(m.data), m.mime_type)))
+        }
+        Content::ResourceLink(link) => ContentBlock::ResourceLink(with!({
+            let mut resource = Resource::new(link.uri, link.name);
+            resource.title = link.title;
+            resource.description = link.description;
+            resource.mime_type = link.mime_type;
+            resource.size = link.size;
+            resource.icons = link.icons.map(|icons| {
+                icons.into_iter().filter_map(|icon| serde_json::from_value(icon).ok()).collect()
+            });
+            resource
+        })),
+        Content::Resource(resource) => {
+            let own = resource.meta.map(MetaObject);
+            let (uri, mime_type) = (resource.uri, resource.mime_type);
+            let contents = match resource.body {
+                ResourceBody::Text(text) => {
+                    ResourceContents::TextResourceContents { uri, mime_type, text, meta: own }
+                }
+                ResourceBody::Blob(data) => ResourceContents::BlobResourceContents {
+                    uri,
+                    mime_type,
+                    blob: BASE64_STANDARD.encode(data),
+                    meta: own,
+                },
+            };
+            ContentBlock::Resource(with!(EmbeddedResource::new(contents)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use skillhost_core::{CallId, Usage};
+
+    use super::*;
+
+    fn response(result: Result<Reply, Failure>) -> Response {
+        let id = CallId::new();
+        let effect = result.as_ref().err().map_or(Effect::Unknown, |failure| failure.kind.effect(true));
+        Response { id, correlation_id: "c".into(), result, effect, usage: Usage::default() }
+    }
+
+    fn text(result: &CallToolResult) -> &str {
+        &result.content[0].as_text().unwrap().text
+    }
+
+    #[test]
+    fn a_skill_cannot_speak_for_the_host() {
+        let meta = json!({"skillhost/call_id": "forged", "io.modelcontextprotocol/x": 1, "own": 2});
+        let reply = Reply { meta: meta.as_object().cloned(), ..Reply::default() };
+        let meta = to_mcp(response(Ok(reply))).unwrap().meta.unwrap().0;
+        assert_ne!(meta["skillhost/call_id"], "forged");
+        assert_eq!(meta["own"], 2);
+        assert!(!meta.contains_key("io.modelcontextprotocol/x"));
+    }
+
+    #[test]
+    fn failures_tell_what_to_do() {
+        let failure = Failure::new(FailureKind::Transient, "busy").retry_after(Duration::from_millis(1500));
+        let result = to_mcp(response(Err(failure))).unwrap();
+        assert_eq!(result.is_error, Some(true));
+        assert_eq!(text(&result), "busy [transient]\nNothing took effect; try again in 1500 ms.");
+        let meta = result.meta.unwrap().0;
+        assert_eq!(
+            meta["skillhost/failure"],
+            json!({"kind": "transient", "effect": "none", "retry_after_ms": 1500})
+        );
+        let result = to_mcp(response(Err(Failure::new(FailureKind::Permanent, "no")))).unwrap();
+        assert_eq!(text(&result), "no [permanent]\nNothing took effect. Do not retry.");
+    }
+
+    #[test]
+    fn protocol_errors_are_protocol_errors() {
+        let error =
+            to_mcp(response(Err(Failure::new(FailureKind::UnknownTool, "unknown tool `x`")))).unwrap_err();
+        assert_eq!(error.code.0, -32602);
+        let failure = Failure {
+            missing: vec!["elicitation.url".into(), "sampling".into(), "nonsense".into()],
+            ..Failure::new(FailureKind::MissingCapability, "")
+        };
+        let error = to_mcp(response(Err(failure))).unwrap_err();
+        assert_eq!(error.code.0, -32021);
+        assert_eq!(
+            error.data.unwrap()["requiredCapabilities"],
+            json!({"elicitation": {"url": {}}, "sampling": {}})
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! MCP over stdin and stdout.
+//!
+//! rmcp's own transport ignores lines it cannot parse and drops lines over its bound, so that the client
+//! waits for ever. This one answers them, by their id where one can be found.
+
+use std::{io, sync::Arc};
+
+use futures::{SinkExt, StreamExt as _};
+use rmcp::{
+    ErrorData, RoleServer, ServiceExt as _,
+    model::RequestId,
+    service::{RxJsonRpcMessage, TxJsonRpcMessage},
+    transport::Transport,
+};
+use serde::Deserialize;
+use tokio::{
+    io::{Stdin, Stdout},
+    sync::Mutex,
+};
+use tokio_util::{
+    bytes::BytesMut,
+    codec::{Decoder, FramedRead, FramedWrite, LinesCodec, LinesCodecError},
+    sync::CancellationToken,
+};
+
+use super::McpServer;
+
+/// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
+const MAX_LINE: usize = 64 << 20;
+
+/// Serve one client until stdin ends or `stop` is cancelled.
+pub(crate) async fn serve(server: McpServer, stop: CancellationToken) -> anyhow::Result<()> {
+    let transport = Lines {
+        input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
+        output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
+    };
+    let service = match server.serve_with_ct(transport, stop).await {
+        Ok(service) => service,
+        // A client that goes away before it said anything is no error.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    service.waiting().await?;
+    Ok(())
+}
+
+struct Lines {
+    input: FramedRead<Stdin, Codec>,
+    output: Arc<Mutex<FramedWrite<Stdout, LinesCodec>>>,
+}
+
+/// A line, or word that one was too long. As an error the latter would end the stream.
+enum Line {
+    Text(String),
+    TooLong,
+    NotUtf8,
+}
+
+struct Codec(LinesCodec);
+
+impl Decoder for Codec {
+    type Item = Line;
+    type Error = io::Error;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
+        match self.0.decode(buffer) {
+            Ok(line) => Ok(line.map(Line::Text)),
+            Err(LinesCodecError::MaxLineLengthExceeded) => Ok(Some(Line::TooLong)),
+            Err(LinesCodecError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Ok(Some(Line::NotUtf8))
+            }
+            Err(LinesCodecError::Io(error)) => Err(error),
+        }
+    }
+}
+
+impl Transport<RoleServer> for Lines {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let output = Arc::clone(&self.output);
+        async move {
+            let line = serde_json::to_string(&message)?;
+            output.lock().await.send(line).await.map_err(io::Error::other)
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            let answer = match self.input.next().await? {
+                Err(error) => {
+                    tracing::error!(%error, "stdin cannot be read");
+                    return None;
+                }
+                Ok(Line::TooLong) => {
+                    let text = format!("the message is longer than {} MiB", MAX_LINE >> 20);
+                    Some((None, ErrorData::invalid_request(text, None)))
+                }
+                Ok(Line::NotUtf8) => Some((None, ErrorData::parse_error("the message is not UTF-8", None))),
+                Ok(Line::Text(line)) if line.trim().is_empty() => None,
+                Ok(Line::Text(line)) => match serde_json::from_str(&line) {
+                    Ok(message) => return Some(message),
+                    Err(error) => refusal(&line, &error),
+                },
+            };
+            if let Some((id, error)) = answer
+                && let Err(error) = self.send(TxJsonRpcMessage::<RoleServer>::error(error, id)).await
+            {
+                tracing::error!(%error, "stdout cannot be written");
+                return None;
+            }
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        let mut output = self.output.lock().await;
+        SinkExt::<String>::close(&mut *output).await.map_err(io::Error::other)
+    }
+}
+
+/// The answer to a line that is no message, or nothing for a notification, which must not be answered.
+fn refusal(line: &str, error: &serde_json::Error) -> Option<(Option<RequestId>, ErrorData)> {
+    // Skipping values does not recurse: this finds the id beside arguments that are nested too deep.
+    #[derive(Deserialize)]
+    struct Envelope {
+        id: Option<RequestId>,
+        method: Option<String>,
+    }
+    match serde_json::from_str::<Envelope>(line) {
+        Ok(Envelope { id: None, method: Some(_) }) => None,
+        Ok(Envelope { id, .. }) => {
+            Some((id, ErrorData::invalid_request(format!("not a request of this protocol: {error}"), None)))
+        }
+        Err(_) => Some((None, ErrorData::parse_error(format!("not JSON: {error}"), None))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(line: &str) -> Option<(Option<RequestId>, i32)> {
+        let error = serde_json::from_str::<RxJsonRpcMessage<RoleServer>>(line).unwrap_err();
+        refusal(line, &error).map(|(id, error)| (id, error.code.0))
+    }
+
+    #[test]
+    fn every_bad_line_with_an_id_is_answered_by_it() {
+        assert_eq!(answer("{nonsense"), Some((None, -32700)));
+        let deep = format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"x","arguments":{{"a":{}{}}}}}}}"#,
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        );
+        assert_eq!(answer(&deep), Some((Some(RequestId::Number(7)), -32600)));
+        assert_eq!(answer(r#"{"id":"a","foo":1}"#), Some((Some(RequestId::String("a".into())), -32600)));
+        assert_eq!(answer(r#"{"jsonrpc":"1.0","method":"notifications/x"}"#), None);
+    }
+}

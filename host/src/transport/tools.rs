@@ -1,0 +1,34 @@
+//! The catalog's tools as MCP words them.
+
+use std::{borrow::Cow, sync::Arc};
+
+use rmcp::model::{MetaObject, Tool, ToolAnnotations};
+use skillhost_core::{Catalog, ToolName, ToolSpec};
+
+/// All tools, by name.
+pub(crate) fn list(catalog: &Catalog) -> Vec<Tool> {
+    catalog.tools.iter().map(|(name, entry)| tool(name, &entry.spec)).collect()
+}
+
+fn tool(name: &ToolName, spec: &ToolSpec) -> Tool {
+    let mut tool = Tool::new_with_raw(
+        name.to_string(),
+        spec.description.clone().map(Cow::Owned),
+        Arc::new(spec.input.raw().clone()),
+    );
+    tool.title.clone_from(&spec.title);
+    tool.output_schema = spec.output.as_ref().map(|schema| Arc::new(schema.raw().clone()));
+    let a = &spec.annotations;
+    let said = [a.read_only, a.destructive, a.idempotent, a.open_world];
+    if said.iter().any(Option::is_some) {
+        tool.annotations =
+            Some(ToolAnnotations::from_raw(None, a.read_only, a.destructive, a.idempotent, a.open_world));
+    }
+    // Icons a client could not read are left out one by one.
+    tool.icons = spec
+        .icons
+        .as_ref()
+        .map(|icons| icons.iter().filter_map(|icon| serde_json::from_value(icon.clone()).ok()).collect());
+    tool.meta = spec.meta.clone().map(MetaObject);
+    tool
+}

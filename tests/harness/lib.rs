@@ -1,1 +1,166 @@
+//! Drives the real binary: folders of a test's own, the command line, and MCP over stdio and HTTP.
 
+mod client;
+mod faulty;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+pub use client::{Client, Server};
+pub use faulty::{faulty, patched};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up. Generous: it only decides how a failure looks.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The repository.
+pub fn repo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The binary that is tested: `SKILLHOST_BIN`, or the one cargo built beside this test.
+///
+/// # Panics
+/// When it is not there: `cargo test --workspace` builds it.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("SKILLHOST_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the test has a path");
+    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let path = profile.join("skillhost");
+    assert!(path.is_file(), "{} is missing: run `cargo build -p skillhost` first", path.display());
+    path
+}
+
+/// A sample component: freshly built when `SKILLHOST_COMPONENTS` names a folder, else the committed one.
+pub fn component(name: &str) -> Vec<u8> {
+    let fresh = std::env::var_os("SKILLHOST_COMPONENTS").map(|dir| Path::new(&dir).join(name));
+    let committed = ["plugins/dist", "tests/skills/dist"].map(|dir| repo().join(dir).join(name));
+    let path = fresh.into_iter().chain(committed).find(|path| path.is_file());
+    fs::read(path.unwrap_or_else(|| panic!("no component {name}: run `just plugins`"))).expect("readable")
+}
+
+/// A skills folder, a configuration and the binary.
+pub struct Host {
+    root: TempDir,
+    config: String,
+    data: PathBuf,
+}
+
+impl Host {
+    /// A host with an empty skills folder. Compiled code is shared between tests, under `cache`.
+    pub fn new(cache: &str) -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        fs::create_dir(root.path().join("skills")).expect("a skills folder");
+        Self { root, config: String::new(), data: cache.into() }
+    }
+
+    /// The same with the sample skills and `faulty`.
+    pub fn with_samples(cache: &str) -> Self {
+        let host = Self::new(cache);
+        for name in ["text.wasm", "json.wasm", "faulty.wasm"] {
+            host.put(name, &component(name));
+        }
+        host
+    }
+
+    /// Keep state in a folder of its own.
+    pub fn own_data(mut self) -> Self {
+        self.data = self.root.path().join("data");
+        self
+    }
+
+    /// Add to the configuration.
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config.push_str(toml);
+        self.config.push('\n');
+        self
+    }
+
+    /// The folder for everything of this host.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The folder for state.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A path in the skills folder.
+    pub fn skill(&self, name: &str) -> PathBuf {
+        self.root.path().join("skills").join(name)
+    }
+
+    /// Put a file into the skills folder at once, as a careful copy does.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        let temporary = self.root.path().join(format!("{name}.part"));
+        fs::write(&temporary, bytes).expect("written");
+        fs::rename(temporary, self.skill(name)).expect("renamed");
+    }
+
+    /// The binary with these arguments, this host's folders, and no environment.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let config = self.root.path().join("skillhost.toml");
+        fs::write(&config, &self.config).expect("written");
+        let mut command = Command::new(binary());
+        command
+            .args(args)
+            .arg("--config")
+            .arg(config)
+            .arg("--skills")
+            .arg(self.root.path().join("skills"))
+            .arg("--data")
+            .arg(&self.data)
+            .env_clear()
+            .current_dir(self.root.path());
+        command
+    }
+
+    /// Run a command to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().expect("runs")
+    }
+
+    /// Run a command that prints JSON.
+    ///
+    /// # Panics
+    /// When it prints something else.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let output = self.run(args);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {output:?}"))
+    }
+
+    /// `skillhost call`, with the exit code.
+    pub fn call(&self, tool: &str, args: &Value) -> (Value, Option<i32>) {
+        let output = self.run(&["call", tool, "--args", &args.to_string(), "--json"]);
+        let value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (value, output.status.code())
+    }
+
+    /// An MCP client over stdio.
+    pub fn stdio(&self) -> Client {
+        Client::start(self.command(&["stdio"]))
+    }
+
+    /// An HTTP server on a free port.
+    pub fn serve(&self) -> Server {
+        Server::start(self.command(&["serve", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// State and reason of a skill, from `skillhost list --json`.
+    pub fn state(&self, skill: &str) -> (String, String) {
+        let list = self.json(&["list", "--json"]);
+        let found = list["skills"].as_array().and_then(|all| all.iter().find(|one| one["name"] == skill));
+        let found = found.unwrap_or_else(|| panic!("no skill {skill} in {list}"));
+        let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        (text("state"), text("reason"))
+    }
+}

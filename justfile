@@ -1,0 +1,31 @@
+# Recipes for people; `.ci/run` is what decides.
+
+# Serve the sample skills at http://127.0.0.1:8000/mcp
+run:
+    cargo run --release -- serve
+
+# What the README promises
+test:
+    cargo test --workspace
+
+# Formatting, clippy without warnings, licences and advisories
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    command -v cargo-deny >/dev/null && cargo deny check || true
+
+# Rebuild the sample skills into plugins/dist and tests/skills/dist
+plugins:
+    plugins/build.sh
+
+# Ratios side by side: the pipeline against bare wasmtime
+bench:
+    cargo bench --workspace
+
+# Long runs: many more calls, many more reloads
+nightly:
+    SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-e2e
+
+# Everything that CI does
+ci:
+    bash .ci/run

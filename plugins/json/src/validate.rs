@@ -1,0 +1,125 @@
+//! The tool `validate`.
+use jsonschema::ValidationError;
+use serde_json::Value;
+use skillhost_sdk::prelude::*;
+
+/// More errors than this tell nobody more.
+const MAX_ERRORS: usize = 100;
+
+/// Messages quote the value that is wrong, however large it is.
+const MESSAGE_CHARACTERS: usize = 300;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Document {
+    /// The JSON value to check, as it is (not as a string that holds JSON text).
+    json: Value,
+    /// The JSON Schema: an object or a boolean. Without `$schema` it is taken as draft 2020-12. References must
+    /// stay within it.
+    schema: Value,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// Whether the value fits the schema.
+    valid: bool,
+    /// What does not fit; at most 100.
+    errors: Vec<Fault>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Fault {
+    /// JSON Pointer to the part of the value that does not fit; empty for the whole.
+    path: String,
+    /// What is wrong with it.
+    message: String,
+}
+
+/// Checks a JSON value against a JSON Schema and lists everything that does not fit, each with its place.
+#[tool(read_only, idempotent, open_world = false, title = "Validate JSON")]
+pub(crate) fn validate(args: Document) -> Result<Report, Failure> {
+    let validator = jsonschema::validator_for(&args.schema).map_err(|error| {
+        Failure::invalid_input(format_args!("`schema` is not valid: {}", fault(&error).message))
+    })?;
+    let errors: Vec<_> =
+        validator.iter_errors(&args.json).take(MAX_ERRORS).map(|error| fault(&error)).collect();
+    Ok(Report { valid: errors.is_empty(), errors })
+}
+
+fn fault(error: &ValidationError<'_>) -> Fault {
+    let mut message = error.to_string();
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARACTERS) {
+        message.truncate(end);
+        message.push('…');
+    }
+    Fault { path: error.instance_path().to_string(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn run(json: Value, schema: Value) -> Report {
+        validate(Document { json, schema }).unwrap()
+    }
+
+    fn refusal(schema: Value) -> String {
+        match validate(Document { json: Value::Null, schema }) {
+            Err(Failure::InvalidInput(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn person() -> Value {
+        json!({
+            "type": "object",
+            "properties": { "name": { "type": "string" }, "ages": { "items": { "$ref": "#/$defs/age" } } },
+            "required": ["name"],
+            "$defs": { "age": { "type": "integer", "minimum": 0 } },
+        })
+    }
+
+    #[test]
+    fn what_fits_is_valid() {
+        let report = run(json!({ "name": "Ann", "ages": [1, 2] }), person());
+        assert!(report.valid && report.errors.is_empty());
+        assert!(run(json!(1), json!(true)).valid);
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        let report = run(json!({ "ages": [1, -2, "x"] }), person());
+        assert!(!report.valid);
+        let mut paths: Vec<_> = report.errors.iter().map(|fault| fault.path.as_str()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["", "/ages/1", "/ages/2"]);
+        assert!(report.errors.iter().any(|fault| fault.message == "\"name\" is a required property"));
+    }
+
+    #[test]
+    fn faults_are_bounded_in_number_and_length() {
+        let report = run(json!(vec!["x"; 200]), json!({ "items": { "type": "null" } }));
+        assert_eq!(report.errors.len(), MAX_ERRORS);
+        let report = run(json!("ä".repeat(1000)), json!({ "type": "null" }));
+        assert_eq!(report.errors[0].message.chars().count(), MESSAGE_CHARACTERS + 1);
+    }
+
+    #[test]
+    fn a_bad_schema_is_explained() {
+        assert!(
+            refusal(json!({ "type": "nothing" }))
+                .starts_with("`schema` is not valid: \"nothing\" is not valid")
+        );
+        assert!(refusal(json!(1)).starts_with("`schema` is not valid: "));
+    }
+
+    #[test]
+    fn references_do_not_leave_the_schema() {
+        assert!(
+            refusal(json!({ "$ref": "https://example.com/schema.json" }))
+                .starts_with("`schema` is not valid: ")
+        );
+        assert!(refusal(json!({ "$ref": "file:///etc/passwd" })).starts_with("`schema` is not valid: "));
+    }
+}

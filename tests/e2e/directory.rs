@@ -1,0 +1,152 @@
+//! Files come and go while clients are connected.
+
+use std::{fs, io::Write as _};
+
+use serde_json::json;
+use skillhost_e2e::{component, faulty};
+
+use crate::{empty, samples};
+
+const CHANGED: &str = "notifications/tools/list_changed";
+
+#[test]
+fn a_file_copied_in_is_a_tool_and_a_file_deleted_is_none() {
+    let host = empty();
+    let mut client = host.stdio();
+    assert!(client.tools().is_empty());
+    host.put("words.wasm", &component("text.wasm"));
+    client.wait_notification(CHANGED);
+    assert!(client.tools().contains(&"words_word_count".to_owned()));
+    fs::rename(host.skill("words.wasm"), host.skill("verbs.wasm")).unwrap();
+    client.wait_notification(CHANGED);
+    while !client.tools().contains(&"verbs_word_count".to_owned()) {
+        client.wait_notification(CHANGED);
+    }
+    assert!(!client.tools().contains(&"words_word_count".to_owned()));
+    fs::remove_file(host.skill("verbs.wasm")).unwrap();
+    client.wait_notification(CHANGED);
+    assert!(client.tools().is_empty());
+}
+
+#[test]
+fn a_half_copied_file_waits_for_its_other_half() {
+    let host = empty();
+    let mut client = host.stdio();
+    let bytes = component("text.wasm");
+    let mut file = fs::File::create(host.skill("text.wasm")).unwrap();
+    file.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    file.sync_all().unwrap();
+    // Quiet for too long: it is tried, and told apart from a broken one.
+    let line = client.wait_log("the half", |line| line["message"] == "skill failed to load");
+    assert!(line["reason"].as_str().unwrap().contains("still being copied"), "{line}");
+    file.write_all(&bytes[bytes.len() / 2..]).unwrap();
+    drop(file);
+    client.wait_notification(CHANGED);
+    assert_eq!(client.call("text_word_count", json!({"text": "a"}))["structuredContent"]["words"], 1);
+}
+
+#[test]
+fn a_version_that_fails_leaves_the_last_good_one_serving() {
+    let host = samples();
+    let mut client = host.stdio();
+    let before = client.tools();
+    host.put("text.wasm", b"\0asm\x0d\0\x01\0 nonsense");
+    client.wait_log("the failure", |line| line["message"] == "skill failed to load");
+    assert_eq!(client.tools(), before);
+    assert_eq!(client.call("text_word_count", json!({"text": "a"}))["structuredContent"]["words"], 1);
+}
+
+#[test]
+fn a_call_in_flight_ends_on_the_version_it_began_with() {
+    let host = samples();
+    let mut client = host.stdio();
+    client.tools();
+    let call = client.begin_call("faulty_sleep", json!({"ms": 1500}));
+    host.put("faulty.wasm", &faulty("v2"));
+    let line = client.wait_log("the change", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("changed with a reload"))
+    });
+    assert_eq!(line["tool"], "faulty_echo");
+    client.wait_notification(CHANGED);
+    assert_ne!(client.wait(call)["result"]["isError"], true);
+}
+
+#[test]
+fn a_touched_file_is_not_loaded_again() {
+    let host = samples();
+    let mut client = host.stdio();
+    client.tools();
+    host.put("text.wasm", &component("text.wasm"));
+    // A later change shows that the earlier one was dealt with, and that it changed nothing.
+    host.put("words.wasm", &component("text.wasm"));
+    client.wait_log("words", |line| {
+        assert!(line["message"] != "skill ready" || line["skill"] == "words", "loaded again: {line}");
+        line["message"] == "skill ready"
+    });
+}
+
+#[test]
+fn one_broken_skill_takes_nothing_from_the_others() {
+    let host = samples();
+    host.put("broken.wasm", b"garbage");
+    host.put("my_skill.wasm", &component("text.wasm"));
+    std::os::unix::fs::symlink("/etc/passwd", host.skill("link.wasm")).unwrap();
+    let list = host.json(&["list", "--json"]);
+    assert_eq!(list["refused"][0]["file"], "my_skill.wasm");
+    assert_eq!(host.state("broken").0, "failed");
+    assert!(host.state("link").1.contains("leads out of the folder"));
+    assert_eq!(host.state("text").0, "ready");
+}
+
+#[test]
+fn the_incumbent_keeps_a_contested_name() {
+    let host = samples().config("[skills.text]\nmount = \"root\"\n[skills.another]\nmount = \"root\"");
+    let mut client = host.stdio();
+    assert!(client.tools().contains(&"word_count".to_owned()));
+    host.put("another.wasm", &component("text.wasm"));
+    let line = client.wait_log("the contest", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("taken by another skill"))
+    });
+    assert_eq!((&line["skill"], &line["owner"]), (&json!("another"), &json!("text")));
+    assert_eq!(client.call("word_count", json!({"text": "a"}))["structuredContent"]["words"], 1);
+}
+
+#[test]
+fn the_folder_itself_may_go_and_come_back() {
+    let host = samples();
+    let mut client = host.stdio();
+    let before = client.tools();
+    let (folder, away) = (host.root().join("skills"), host.root().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    client.wait_log("the loss", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("cannot be read"))
+    });
+    assert_eq!(client.tools(), before);
+    fs::create_dir(&folder).unwrap();
+    fs::copy(away.join("text.wasm"), folder.join("text.wasm")).unwrap();
+    client.wait_notification(CHANGED);
+    assert_eq!(client.tools(), ["text_diff", "text_regex_search", "text_word_count"]);
+}
+
+#[test]
+fn compiled_code_is_kept_and_damage_is_noticed() {
+    let host = empty().own_data();
+    host.put("text.wasm", &component("text.wasm"));
+    assert_eq!(host.state("text").0, "ready");
+    let compiled = host.data().join("compiled");
+    let engine = fs::read_dir(&compiled).unwrap().next().unwrap().unwrap().path();
+    let code = || {
+        let mut files = fs::read_dir(&engine).unwrap().map(|file| file.unwrap().path());
+        files.find(|path| path.extension().is_some_and(|ending| ending == "cwasm")).unwrap()
+    };
+    let first = fs::metadata(code()).unwrap();
+    assert_eq!(host.state("text").0, "ready");
+    assert_eq!(fs::metadata(code()).unwrap().modified().unwrap(), first.modified().unwrap(), "kept");
+    let mut bytes = fs::read(code()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(code(), bytes).unwrap();
+    let (result, _) = host.call("text_word_count", &json!({"text": "a"}));
+    assert_eq!(result["structuredContent"]["words"], 1, "compiled anew");
+    assert_ne!(fs::metadata(code()).unwrap().modified().unwrap(), first.modified().unwrap());
+}

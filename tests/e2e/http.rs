@@ -1,0 +1,117 @@
+//! MCP over HTTP: who may ask, what is refused, and both eras.
+
+use serde_json::{Value, json};
+use skillhost_e2e::Server;
+
+use crate::samples;
+
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+impl Answer {
+    /// The JSON-RPC message, from a JSON or an SSE body.
+    fn message(&self) -> Value {
+        let line = self.body.lines().filter_map(|line| line.strip_prefix("data:")).next_back();
+        serde_json::from_str(line.unwrap_or(&self.body).trim())
+            .unwrap_or_else(|_| panic!("{}: {}", self.status, self.body))
+    }
+}
+
+fn post(server: &Server, headers: &[(&str, &str)], body: &str) -> Answer {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request = agent
+        .post(server.url())
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut response = request.send(body).expect("answered");
+    Answer { status: response.status().as_u16(), body: response.body_mut().read_to_string().expect("a body") }
+}
+
+fn modern(method: &str, mut params: Value) -> String {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "e2e", "version": "1"},
+    });
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+}
+
+fn call(server: &Server, tool: &str, arguments: Value) -> Answer {
+    let headers =
+        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", tool)];
+    post(server, &headers, &modern("tools/call", json!({"name": tool, "arguments": arguments})))
+}
+
+#[test]
+fn a_stateless_call() {
+    let server = samples().serve();
+    let answer = call(&server, "text_word_count", json!({"text": "a b"})).message();
+    assert_eq!(answer["result"]["structuredContent"]["words"], 2, "{answer}");
+    let info = &answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
+    assert_eq!(info["name"], "skillhost", "{answer}");
+}
+
+#[test]
+fn foreign_hosts_and_pages_are_refused_on_every_route() {
+    let server = samples().serve();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    assert_eq!(post(&server, &[("host", "evil.example")], ping).status, 403);
+    assert_eq!(post(&server, &[("origin", "http://evil.example")], ping).status, 403);
+    assert_eq!(post(&server, &[("origin", "null")], ping).status, 403);
+    let elsewhere = server.url().replace("/mcp", "/elsewhere");
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let refused = agent.get(&elsewhere).header("host", "evil.example").call().unwrap();
+    assert_eq!(refused.status(), 403);
+    assert_eq!(agent.get(&elsewhere).call().unwrap().status(), 404);
+}
+
+#[test]
+fn bad_bodies_are_answered() {
+    let server = samples().serve();
+    let answer = post(&server, &[], "{not json");
+    assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.body);
+    let answer = call(&server, "text_word_count", json!({"text": "x".repeat(20 << 20)}));
+    assert_eq!(answer.status, 413);
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let body = modern("tools/call", json!({"name": "faulty_echo", "arguments": {"a": 0}}))
+        .replace("\"a\":0", &format!("\"a\":{deep}"));
+    let answer = post(&server, &[("mcp-protocol-version", "2026-07-28")], &body);
+    assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.body);
+    let answer = call(&server, "text_word_count", json!({"text": "alive"})).message();
+    assert_eq!(answer["result"]["structuredContent"]["words"], 1);
+}
+
+#[test]
+fn a_client_that_hangs_up_ends_its_guest() {
+    use std::io::Write as _;
+    let host = samples();
+    let server = host.serve();
+    let address = server.url().trim_start_matches("http://").trim_end_matches("/mcp").to_owned();
+    let body = modern("tools/call", json!({"name": "faulty_loop", "arguments": {}}));
+    let mut socket = std::net::TcpStream::connect(&address).unwrap();
+    write!(
+        socket,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
+         Mcp-Method: tools/call\r\nMcp-Name: faulty_loop\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    drop(socket);
+    server.wait_log("the end", |line| line["outcome"] == "cancelled");
+}
+
+#[test]
+fn a_signal_ends_it_in_good_order() {
+    let server = samples().serve();
+    call(&server, "text_word_count", json!({"text": ""}));
+    let killed = std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(server.wait(), Some(0));
+}

@@ -1,0 +1,22 @@
+//! End-to-end tests: the real binary, real components, one file a behaviour.
+
+mod command_line;
+mod directory;
+mod dist;
+mod hostile_calls;
+mod hostile_files;
+mod http;
+mod load;
+mod protocol;
+mod sandbox;
+
+/// Compiled code, shared between tests and runs.
+const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-data");
+
+fn samples() -> skillhost_e2e::Host {
+    skillhost_e2e::Host::with_samples(CACHE)
+}
+
+fn empty() -> skillhost_e2e::Host {
+    skillhost_e2e::Host::new(CACHE)
+}

@@ -1,0 +1,40 @@
+//! What a skill that nothing was granted to can see: nothing.
+
+use serde_json::json;
+
+use crate::samples;
+
+#[test]
+fn no_files_no_network_no_environment() {
+    let mut client = samples().stdio();
+    for path in ["/etc/passwd", ".", "../..", "/proc/self/environ"] {
+        let result = client.call("faulty_read_file", json!({"path": path}));
+        assert!(!result.to_string().contains("root:"), "{path}: {result}");
+        assert!(result["isError"] == true || result.to_string().contains("rror"), "{path}: {result}");
+    }
+    let result = client.call("faulty_connect", json!({"address": "127.0.0.1:1"}));
+    assert!(result["isError"] == true || result.to_string().contains("rror"), "{result}");
+    let result = client.call("faulty_env", json!({}));
+    assert!(!result.to_string().contains("PATH"), "{result}");
+}
+
+#[test]
+fn each_call_is_a_fresh_instance_with_its_own_randomness() {
+    let mut client = samples().stdio();
+    let first = client.call("faulty_random", json!({}));
+    let second = client.call("faulty_random", json!({}));
+    assert_ne!(first["content"], second["content"]);
+}
+
+#[test]
+fn the_context_tells_who_calls() {
+    let mut client = samples().stdio();
+    let params = json!({
+        "name": "faulty_context", "arguments": {},
+        "_meta": {"own": 1, "skillhost/correlation_id": "from-the-client"},
+    });
+    let result = client.request("tools/call", params)["result"].take();
+    let text = result.to_string();
+    assert!(text.contains("from-the-client") && text.contains("local"), "{text}");
+    assert_eq!(result["_meta"]["skillhost/correlation_id"], "from-the-client");
+}

@@ -1,0 +1,224 @@
+//! A small MCP client over stdio, and a server over HTTP. Every wait is for an event, never for time.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::PATIENCE;
+
+/// A running `skillhost stdio`, initialized in the older era unless told otherwise.
+pub struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    messages: Receiver<Value>,
+    logs: Receiver<Value>,
+    seen: Vec<Value>,
+    next: u64,
+}
+
+fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<Value> {
+    let (sender, receiver): (Sender<Value>, _) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            if sender.send(value).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+impl Client {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let stdin = child.stdin.take();
+        let mut client =
+            Self { child, stdin, messages: lines(stdout), logs: lines(stderr), seen: vec![], next: 0 };
+        let info = json!({"name": "e2e", "version": "1"});
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
+        client.request("initialize", params);
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        client
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Write a message.
+    pub fn send(&mut self, message: &Value) {
+        self.send_line(&message.to_string());
+    }
+
+    /// Write a line.
+    pub fn send_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("open");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the host reads");
+    }
+
+    /// Send a request and answer its id, without waiting.
+    pub fn begin(&mut self, method: &str, params: Value) -> u64 {
+        self.next += 1;
+        self.send(&json!({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params}));
+        self.next
+    }
+
+    /// Begin a call of a tool.
+    pub fn begin_call(&mut self, tool: &str, arguments: Value) -> u64 {
+        self.begin("tools/call", json!({"name": tool, "arguments": arguments}))
+    }
+
+    /// Wait for the response with this id.
+    pub fn wait(&mut self, id: u64) -> Value {
+        self.wait_for(&format!("the response {id}"), |message| message["id"] == id && message.get("method").is_none())
+    }
+
+    /// Wait for a notification.
+    pub fn wait_notification(&mut self, method: &str) -> Value {
+        self.wait_for(method, |message| message["method"] == method)
+    }
+
+    /// Wait for a message. Others are kept for later.
+    pub fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        if let Some(at) = self.seen.iter().position(&mut wanted) {
+            return self.seen.remove(at);
+        }
+        loop {
+            let message = self.messages.recv_timeout(PATIENCE);
+            let message = message.unwrap_or_else(|_| panic!("{what} did not come; logs: {:#?}", self.logs()));
+            if wanted(&message) {
+                return message;
+            }
+            self.seen.push(message);
+        }
+    }
+
+    /// Send a request and wait for its response.
+    pub fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.begin(method, params);
+        self.wait(id)
+    }
+
+    /// Call a tool and wait for its result.
+    pub fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let id = self.begin_call(tool, arguments);
+        self.wait(id)["result"].take()
+    }
+
+    /// Call a tool that must fail; answers the text of the failure.
+    pub fn call_fails(&mut self, tool: &str, arguments: Value) -> String {
+        let result = self.call(tool, arguments);
+        assert_eq!(result["isError"], true, "{tool} must fail: {result}");
+        result["content"][0]["text"].as_str().expect("text").to_owned()
+    }
+
+    /// Names of all tools.
+    pub fn tools(&mut self) -> Vec<String> {
+        let response = self.request("tools/list", json!({}));
+        let tools = response["result"]["tools"].as_array().expect("tools").clone();
+        tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+    }
+
+    /// Wait until a log line fits.
+    pub fn wait_log(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        loop {
+            let line = self.logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line: {what}"));
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// Log lines so far that nobody waited for.
+    pub fn logs(&mut self) -> Vec<Value> {
+        self.logs.try_iter().collect()
+    }
+
+    /// Close stdin and wait for the end. Answers the exit code and the remaining log.
+    pub fn close(mut self) -> (Option<i32>, Vec<Value>) {
+        self.stdin = None;
+        let status = self.child.wait().expect("ends");
+        // Ends with the process: the other side of the pipe is closed.
+        (status.code(), self.logs.iter().collect())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Gone already, or not of interest any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running `skillhost serve`.
+pub struct Server {
+    child: Child,
+    url: String,
+    logs: Receiver<Value>,
+}
+
+impl Server {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let logs = lines(child.stderr.take().expect("piped"));
+        let url = loop {
+            let line = logs.recv_timeout(PATIENCE).expect("the server listens");
+            if line["message"] == "listening" {
+                break line["url"].as_str().expect("a url").to_owned();
+            }
+        };
+        Self { child, url, logs }
+    }
+
+    /// Such as `http://127.0.0.1:4711/mcp`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Wait until a log line fits.
+    pub fn wait_log(&self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        loop {
+            let line = self.logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line: {what}"));
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// Wait for the process to end.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().expect("ends").code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already, or not of interest any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

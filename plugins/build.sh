@@ -125,7 +125,6 @@ build() {
 
 # All that a component is made of. tests/e2e/dist.rs has the same rule.
 inputs() {
-    cd "$repo"
     find "$1" sdk/rust wit \
         \( -name target -o -name dist -o -path plugins/lift \) -prune -o \
         -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.wit' \) -print0 |
@@ -135,7 +134,7 @@ inputs() {
 manifests() {
     local folder=$1
     shift
-    (inputs "$folder" | xargs -0 sha256sum) >"$repo/$folder/dist/inputs.sha256"
+    (cd "$repo" && inputs "$folder" | xargs -0 sha256sum) >"$repo/$folder/dist/inputs.sha256"
     (cd "$repo" && printf '%s\0' "${@/#/$folder/dist/}" | sed -z 's/$/.wasm/' | LC_ALL=C sort -z | xargs -0 sha256sum) \
         >"$repo/$folder/dist/outputs.sha256"
 }

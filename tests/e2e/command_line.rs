@@ -58,7 +58,11 @@ fn an_unknown_key_names_the_nearest() {
     for command in [&["config", "check"][..], &["list"], &["serve"]] {
         let output = host.run(command);
         assert_eq!(output.status.code(), Some(2), "{command:?}");
-        assert!(stderr(&output).contains("skillhost.toml:2:1: unknown key `max_skils`"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("skillhost.toml:2:1: unknown key `max_skils`"),
+            "{}",
+            stderr(&output)
+        );
         assert!(stderr(&output).contains("did you mean `max_skills`?"), "{}", stderr(&output));
     }
 }
@@ -67,7 +71,9 @@ fn an_unknown_key_names_the_nearest() {
 fn config_show_writes_every_default_out() {
     let host = empty().config("[defaults]\ntimeout = \"7s\"");
     let shown = String::from_utf8(host.run(&["config", "show"]).stdout).unwrap();
-    for line in ["timeout = \"7s\"", "listen = \"127.0.0.1:8000\"", "memory = \"128 MiB\"", "fuel = 10000000000"] {
+    for line in
+        ["timeout = \"7s\"", "listen = \"127.0.0.1:8000\"", "memory = \"128 MiB\"", "fuel = 10000000000"]
+    {
         assert!(shown.contains(line), "{line} in {shown}");
     }
 }

@@ -41,7 +41,10 @@ fn every_misdeed_is_answered() {
         let failure = &result["_meta"]["skillhost/failure"];
         assert!(kind.is_empty() || failure["kind"] == kind, "{tool}: {failure}");
         assert!(!text.contains("hunter2"), "a secret in {text:?}");
-        assert!(!text.contains("/home/") && !text.contains("/root/") && !text.contains("/tmp/"), "a path in {text:?}");
+        assert!(
+            !text.contains("/home/") && !text.contains("/root/") && !text.contains("/tmp/"),
+            "a path in {text:?}"
+        );
     }
     assert_eq!(client.call("text_word_count", json!({"text": "alive"}))["structuredContent"]["words"], 1);
 }
@@ -57,7 +60,8 @@ fn fuel_is_a_budget_of_its_own() {
 fn what_a_call_used_is_known_after_success_and_after_the_deadline() {
     let host = samples().config("[skills.faulty]\ntimeout = \"300ms\"");
     let mut client = host.stdio();
-    let usage = client.call("faulty_allocate", json!({"bytes": 10_000_000}))["_meta"]["skillhost/usage"].clone();
+    let usage =
+        client.call("faulty_allocate", json!({"bytes": 10_000_000}))["_meta"]["skillhost/usage"].clone();
     assert!(usage["memory_bytes"].as_u64().unwrap() > 10_000_000, "{usage}");
     assert!(usage["fuel"].as_u64().unwrap() > 1_000, "{usage}");
     let usage = client.call("faulty_loop", json!({}))["_meta"]["skillhost/usage"].clone();
@@ -69,10 +73,8 @@ fn what_a_call_used_is_known_after_success_and_after_the_deadline() {
 fn guest_output_becomes_bounded_redacted_events_of_the_call() {
     let host = samples().config("[skills.faulty]\nlog_lines = 5\ntimeout = \"2s\"");
     let mut client = host.stdio();
-    let result = client.call(
-        "faulty_print",
-        json!({"stdout": "hello\npassword=hunter2\n\u{1b}[2Jx\n", "stderr": "oops\n"}),
-    );
+    let result = client
+        .call("faulty_print", json!({"stdout": "hello\npassword=hunter2\n\u{1b}[2Jx\n", "stderr": "oops\n"}));
     let id = result["_meta"]["skillhost/correlation_id"].clone();
     let mut lines = vec![];
     client.wait_log("the call's end", |line| {

@@ -44,7 +44,10 @@ fn a_component_that_is_no_skill() {
 
 #[test]
 fn an_import_that_is_not_offered_is_named() {
-    refused(&patched("faulty.wasm", "skillhost:skill/host@0.1.0", "skillhost:skill/most@0.1.0"), "skillhost:skill/most@0.1.0");
+    refused(
+        &patched("faulty.wasm", "skillhost:skill/host@0.1.0", "skillhost:skill/most@0.1.0"),
+        "skillhost:skill/most@0.1.0",
+    );
 }
 
 #[test]

@@ -42,8 +42,7 @@ fn modern(method: &str, mut params: Value) -> String {
 }
 
 fn call(server: &Server, tool: &str, arguments: Value) -> Answer {
-    let headers =
-        [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", tool)];
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", tool)];
     post(server, &headers, &modern("tools/call", json!({"name": tool, "arguments": arguments})))
 }
 

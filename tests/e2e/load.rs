@@ -24,7 +24,9 @@ fn a_thousand_calls_beside_two_looping_guests() {
         }
     }
     for id in loops {
-        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}));
+        client.send(
+            &json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}),
+        );
     }
     for _ in 0..2 {
         client.wait_log("the loops' end", |line| line["outcome"] == "cancelled");

@@ -9,10 +9,12 @@ fn tools_are_listed_in_a_stable_order_with_their_schemas_verbatim() {
     let host = samples();
     let mut client = host.stdio();
     let first = client.request("tools/list", json!({}))["result"].take();
-    let names: Vec<_> = first["tools"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        first["tools"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
     assert!(names.is_sorted(), "{names:?}");
     assert_eq!(client.request("tools/list", json!({}))["result"], first);
-    let word_count = first["tools"].as_array().unwrap().iter().find(|t| t["name"] == "text_word_count").unwrap();
+    let word_count =
+        first["tools"].as_array().unwrap().iter().find(|t| t["name"] == "text_word_count").unwrap();
     assert_eq!(word_count["annotations"]["readOnlyHint"], true);
     assert_eq!(word_count["inputSchema"]["required"], json!(["text"]));
     assert!(!word_count["description"].as_str().unwrap().is_empty());

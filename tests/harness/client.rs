@@ -83,7 +83,9 @@ impl Client {
 
     /// Wait for the response with this id.
     pub fn wait(&mut self, id: u64) -> Value {
-        self.wait_for(&format!("the response {id}"), |message| message["id"] == id && message.get("method").is_none())
+        self.wait_for(&format!("the response {id}"), |message| {
+            message["id"] == id && message.get("method").is_none()
+        })
     }
 
     /// Wait for a notification.

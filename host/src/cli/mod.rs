@@ -56,17 +56,17 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 struct Common {
     /// Configuration file [default: skillhost.toml, if it is there]
-    #[arg(long, global = true, env = "SKILLHOST_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "SKILLHOST_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Folder with the skills' .wasm files [default: skills]
-    #[arg(long, global = true, env = "SKILLHOST_SKILLS", value_name = "DIR")]
+    #[arg(long, global = true, env = "SKILLHOST_SKILLS", hide_env_values = true, value_name = "DIR")]
     skills: Option<PathBuf>,
     /// Folder for the host's own state, such as compiled code [default: the XDG state folder]
-    #[arg(long, global = true, env = "SKILLHOST_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "SKILLHOST_DATA", hide_env_values = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// What is logged to stderr: error, warn, info, debug, trace, or target=level pairs
     /// [default: info; warn for commands that end]
-    #[arg(long, global = true, env = "SKILLHOST_LOG", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "SKILLHOST_LOG", hide_env_values = true, value_name = "LEVEL")]
     log: Option<String>,
 }
 
@@ -145,7 +145,7 @@ fn start(mut raw: Raw, level: Option<&str>) -> anyhow::Result<Settings> {
     }
     let settings = raw.check()?;
     skillhost_telemetry::init(settings.log_format, &settings.log_level)
-        .map_err(|error| ConfigError::value("log.level", format!(": {error}")))?;
+        .map_err(|error| ConfigError::value("log.level", format!("cannot be used: {error}")))?;
     Ok(settings)
 }
 

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Address to listen on [default: 127.0.0.1:8000]
-    #[arg(long, env = "SKILLHOST_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "SKILLHOST_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 }
 

@@ -56,7 +56,16 @@ impl ConfigError {
 /// serde names an unknown field and then the ones it knows, each between backticks.
 fn reword(message: &str) -> (String, Option<String>) {
     let Some(rest) = message.strip_prefix("unknown field ") else {
-        return (message.trim().to_owned(), None);
+        let hint = match message {
+            text if text.contains("expected parsable string") => {
+                Some("write a size such as \"128MiB\" or \"64 KiB\"")
+            }
+            text if text.contains("expected a duration") => {
+                Some("write a time such as \"250ms\", \"30s\" or \"2m\"")
+            }
+            _ => None,
+        };
+        return (message.trim().to_owned(), hint.map(str::to_owned));
     };
     let mut names = rest.split('`').skip(1).step_by(2);
     let unknown = names.next().unwrap_or_default();

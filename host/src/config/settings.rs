@@ -105,8 +105,8 @@ impl Raw {
         let max_memory = bytes("engine.max_memory", engine.max_memory, 1 << 16, 4 << 30)?;
         let by_name = skills.iter().map(|(name, own)| {
             let table = format!("skills.{name}");
-            let name =
-                SkillName::new(name).map_err(|error| ConfigError::value(&table, format!(": {error}")))?;
+            let name = SkillName::new(name)
+                .map_err(|error| ConfigError::value(&table, format!("names no skill: {error}")))?;
             Ok((name, skill(&table, own, &defaults, max_memory)?))
         });
         let data = server.data.ok_or_else(|| {

@@ -156,8 +156,8 @@ mod tests {
         assert_eq!(results(items, ".items[] | select(.price > 10) | .name"), r#"["b","a"]"#);
         assert_eq!(results(items, ".items | sort_by(.name) | map(.price)"), "[[20,12,1]]");
         assert_eq!(results(items, ".items | map(.price) | add"), "[33]");
-        assert_eq!(results(r#""a1b22""#, r#"[match("\\d+"; "g").string]"#), r#"[["1","22"]]"#);
         assert_eq!(results("0", "todate"), r#"["1970-01-01T00:00:00Z"]"#);
+        assert_eq!(results(r#""a1b22""#, r#"[match("\\d+"; "g").string]"#), r#"[["1","22"]]"#);
     }
 
     #[test]
@@ -183,10 +183,7 @@ mod tests {
     #[test]
     fn a_bad_filter_is_explained_with_its_place() {
         assert_eq!(refusal("1", ".a |"), "`filter` is not valid: at character 5: expected term");
-        assert_eq!(
-            refusal("1", "é(.a"),
-            "`filter` is not valid: at character 1: expected token; at character 2: expected closing parenthesis"
-        );
+        assert_eq!(refusal("1", "é(.a"), "`filter` is not valid: at character 1: expected token");
         assert_eq!(
             refusal("1", ". | nope(1)"),
             "`filter` is not valid: at character 5: there is no filter `nope` with 1 arguments"
@@ -201,7 +198,7 @@ mod tests {
     #[test]
     fn a_filter_that_fails_is_told() {
         assert!(refusal("[1]", ".a").starts_with("the filter failed: cannot index"));
-        assert_eq!(refusal("null", r#"error("no")"#), "the filter failed: no");
+        assert_eq!(refusal("null", r#"error("no")"#), "the filter failed: \"no\"");
         assert_eq!(refusal("null", "nan"), "the filter yields what JSON does not have: NaN");
     }
 }

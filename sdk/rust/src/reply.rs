@@ -36,6 +36,7 @@ impl Reply {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Reply {
     fn default() -> Self {
         Self { content: Vec::new(), structured: None, is_error: false, undo_token: None, meta: None }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Progress is passed on at most this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+const PROGRESS_EVERY: Duration = Duration::from_millis(40);
 
 fn not_yet(what: &str) -> HostError {
     HostError::NotOffered(format!("{what} is not offered by this host yet"))

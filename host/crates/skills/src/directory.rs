@@ -176,7 +176,6 @@ impl Keeper {
 
     /// Note when to look.
     fn note(&mut self, change: Change) {
-        #[expect(clippy::disallowed_methods, reason = "tokio's timers need tokio's clock")]
         let now = Instant::now();
         let at = match change {
             Change::Writing(path) => {
@@ -194,7 +193,6 @@ impl Keeper {
 
     /// Look at the folder. Answers whether anything changed.
     async fn look(&mut self) -> bool {
-        #[expect(clippy::disallowed_methods, reason = "tokio's timers need tokio's clock")]
         let now = Instant::now();
         self.writing.retain(|_, quiet_at| *quiet_at > now);
         self.look_at = self.writing.values().min().copied();

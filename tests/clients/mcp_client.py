@@ -6,6 +6,7 @@ usage: mcp_client.py BIN REPO JUNIT.xml
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 BIN, REPO, JUNIT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), Path(sys.argv[3])
 MODERN, LEGACY = "2026-07-28", "legacy"
@@ -51,8 +53,11 @@ class Folder:
 @contextlib.asynccontextmanager
 async def stdio(folder, mode, **options):
     server = StdioServerParameters(command=str(BIN), args=["stdio", *folder.args()])
-    async with Client(server, mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
-        yield client
+    # The host's log would drown the report.
+    with open(os.devnull, "w") as log:
+        transport = stdio_client(server, errlog=log)
+        async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
+            yield client
 
 
 @contextlib.asynccontextmanager

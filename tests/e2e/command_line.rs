@@ -72,7 +72,7 @@ fn config_show_writes_every_default_out() {
     let host = empty().config("[defaults]\ntimeout = \"7s\"");
     let shown = String::from_utf8(host.run(&["config", "show"]).stdout).unwrap();
     for line in
-        ["timeout = \"7s\"", "listen = \"127.0.0.1:8000\"", "memory = \"128 MiB\"", "fuel = 10000000000"]
+        ["timeout = \"7s\"", "listen = \"127.0.0.1:8000\"", "memory = \"128 MiB\"", "fuel = 200000000000"]
     {
         assert!(shown.contains(line), "{line} in {shown}");
     }

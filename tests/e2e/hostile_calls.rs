@@ -17,7 +17,7 @@ fn every_misdeed_is_answered() {
         ("log_flood", json!({}), "timeout", "longer than its 2 s"),
         ("stdout_flood", json!({}), "timeout", "longer than its 2 s"),
         ("stderr_flood", json!({}), "timeout", "longer than its 2 s"),
-        ("recurse", json!({}), "out-of-memory", "stack"),
+        ("recurse", json!({}), "trap", "out of bounds"),
         ("allocate", json!({"bytes": 4_294_967_296u64}), "", ""),
         ("allocate", json!({"bytes": 100_000_000}), "out-of-memory", "its bound is 33554432"),
         ("return_bytes", json!({"bytes": 5_000_000}), "invalid-output", "more than 1048576 bytes"),
@@ -51,9 +51,9 @@ fn every_misdeed_is_answered() {
 
 #[test]
 fn fuel_is_a_budget_of_its_own() {
-    let host = samples().config("[skills.faulty]\nfuel = 1000000");
+    let host = samples().config("[skills.faulty]\nfuel = 100000000");
     let text = host.stdio().call_fails("faulty_loop", json!({}));
-    assert!(text.contains("used up its fuel of 1000000 units"), "{text}");
+    assert!(text.contains("used up its fuel of 100000000 units"), "{text}");
 }
 
 #[test]

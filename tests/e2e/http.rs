@@ -91,17 +91,17 @@ fn a_client_that_hangs_up_ends_its_guest() {
     let host = samples();
     let server = host.serve();
     let address = server.url().trim_start_matches("http://").trim_end_matches("/mcp").to_owned();
-    let body = modern("tools/call", json!({"name": "faulty_loop", "arguments": {}}));
+    let body = modern("tools/call", json!({"name": "faulty_log_flood", "arguments": {}}));
     let mut socket = std::net::TcpStream::connect(&address).unwrap();
     write!(
         socket,
         "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
-         Mcp-Method: tools/call\r\nMcp-Name: faulty_loop\r\nContent-Length: {}\r\n\r\n{body}",
+         Mcp-Method: tools/call\r\nMcp-Name: faulty_log_flood\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();
-    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    server.wait_log("the guest at work", |line| line["target"] == "skillhost::guest");
     drop(socket);
     server.wait_log("the end", |line| line["outcome"] == "cancelled");
 }

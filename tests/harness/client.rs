@@ -3,11 +3,15 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::PATIENCE;
 
@@ -19,6 +23,8 @@ pub struct Client {
     logs: Receiver<Value>,
     seen: Vec<Value>,
     next: u64,
+    // Stays as long as the process may look at it.
+    _folder: Arc<TempDir>,
 }
 
 fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<Value> {
@@ -35,7 +41,7 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<Value> {
 }
 
 impl Client {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command, folder: Arc<TempDir>) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -44,8 +50,15 @@ impl Client {
             .expect("the binary starts");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let stdin = child.stdin.take();
-        let mut client =
-            Self { child, stdin, messages: lines(stdout), logs: lines(stderr), seen: vec![], next: 0 };
+        let mut client = Self {
+            child,
+            stdin,
+            messages: lines(stdout),
+            logs: lines(stderr),
+            seen: vec![],
+            next: 0,
+            _folder: folder,
+        };
         let info = json!({"name": "e2e", "version": "1"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
         client.request("initialize", params);
@@ -171,10 +184,11 @@ pub struct Server {
     child: Child,
     url: String,
     logs: Receiver<Value>,
+    _folder: Arc<TempDir>,
 }
 
 impl Server {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command, folder: Arc<TempDir>) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -188,7 +202,7 @@ impl Server {
                 break line["url"].as_str().expect("a url").to_owned();
             }
         };
-        Self { child, url, logs }
+        Self { child, url, logs, _folder: folder }
     }
 
     /// Such as `http://127.0.0.1:4711/mcp`.

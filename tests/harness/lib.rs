@@ -7,6 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -48,7 +49,7 @@ pub fn component(name: &str) -> Vec<u8> {
 
 /// A skills folder, a configuration and the binary.
 pub struct Host {
-    root: TempDir,
+    root: Arc<TempDir>,
     config: String,
     data: PathBuf,
 }
@@ -56,7 +57,7 @@ pub struct Host {
 impl Host {
     /// A host with an empty skills folder. Compiled code is shared between tests, under `cache`.
     pub fn new(cache: &str) -> Self {
-        let root = tempfile::tempdir().expect("a folder");
+        let root = Arc::new(tempfile::tempdir().expect("a folder"));
         fs::create_dir(root.path().join("skills")).expect("a skills folder");
         Self { root, config: String::new(), data: cache.into() }
     }
@@ -147,12 +148,12 @@ impl Host {
 
     /// An MCP client over stdio.
     pub fn stdio(&self) -> Client {
-        Client::start(self.command(&["stdio"]))
+        Client::start(self.command(&["stdio"]), Arc::clone(&self.root))
     }
 
     /// An HTTP server on a free port.
     pub fn serve(&self) -> Server {
-        Server::start(self.command(&["serve", "--listen", "127.0.0.1:0"]))
+        Server::start(self.command(&["serve", "--listen", "127.0.0.1:0"]), Arc::clone(&self.root))
     }
 
     /// State and reason of a skill, from `skillhost list --json`.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     McpServer,
-    guard::{Guard, guard},
+    guard::{Guard, guard, limit},
 };
 use crate::config::HttpSettings;
 
@@ -52,7 +52,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     // Legacy sessions stay on: without them the older eras hear of no change. Host and Origin are
-    // checked by our own layer, which covers every route. The body limit is rmcp's.
+    // checked by our own layer, which covers every route. rmcp bounds bodies that do not tell their length.
     let config = StreamableHttpServerConfig::default()
         .with_json_response(true)
         .with_max_request_body_bytes(settings.max_request)
@@ -62,7 +62,10 @@ pub(crate) async fn serve(
     let sessions = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
-    let router = Router::new().nest_service("/mcp", mcp).layer(middleware::from_fn_with_state(hosts, guard));
+    let router = Router::new()
+        .nest_service("/mcp", mcp)
+        .layer(middleware::from_fn_with_state(settings.max_request, limit))
+        .layer(middleware::from_fn_with_state(hosts, guard));
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

@@ -77,17 +77,14 @@ fn described(failure: &Failure, effect: Effect) -> Value {
 
 /// A failure for models: what happened, and what to do. Many clients show them nothing else.
 fn told(failure: &Failure, effect: Effect) -> String {
-    let mut text = format!("{} [{}]", failure.message, failure.kind);
-    match failure.retry_after {
-        Some(after) => {
-            text.push_str(&format!("\nNothing took effect; try again in {} ms.", after.as_millis()))
-        }
+    let advice = match failure.retry_after {
+        Some(after) => format!("Nothing took effect; try again in {} ms.", after.as_millis()),
         None if effect == Effect::None && failure.kind == FailureKind::Cancelled => {
-            text.push_str("\nNothing took effect.");
+            "Nothing took effect.".into()
         }
-        None => text.push_str(&format!("\n{}", failure.kind.advice())),
-    }
-    text
+        None => failure.kind.advice().into(),
+    };
+    format!("{} [{}]\n{advice}", failure.message, failure.kind)
 }
 
 /// `["elicitation.url", "sampling"]` as the object MCP wants. Names a client cannot have are left out.

@@ -127,7 +127,7 @@ fn refusal(line: &str, error: &serde_json::Error) -> Option<(Option<RequestId>, 
     #[derive(Deserialize)]
     struct Envelope {
         id: Option<RequestId>,
-        method: Option<String>,
+        method: Option<serde::de::IgnoredAny>,
     }
     match serde_json::from_str::<Envelope>(line) {
         Ok(Envelope { id: None, method: Some(_) }) => None,
@@ -157,6 +157,10 @@ mod tests {
         );
         assert_eq!(answer(&deep), Some((Some(RequestId::Number(7)), -32600)));
         assert_eq!(answer(r#"{"id":"a","foo":1}"#), Some((Some(RequestId::String("a".into())), -32600)));
+        assert_eq!(
+            answer(r#"{"jsonrpc":"2.0","id":9,"method":5}"#),
+            Some((Some(RequestId::Number(9)), -32600))
+        );
         assert_eq!(answer(r#"{"jsonrpc":"1.0","method":"notifications/x"}"#), None);
     }
 }

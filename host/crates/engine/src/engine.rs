@@ -220,14 +220,70 @@ fn fingerprint(engine: &wasmtime::Engine) -> String {
 fn sniff(bytes: &[u8]) -> Result<(), LoadError> {
     Err(LoadError::NotComponent(match bytes {
         [] => "the file is empty",
-        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            "it is a core WebAssembly module, not a component; build for wasm32-wasip2 or wrap it with a component tool"
+        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, sections @ ..] => {
+            if whole(sections) {
+                return Ok(());
+            }
+            "the file ends in the middle of a section; is it still being copied?"
         }
-        [b'\0', b'a', b's', b'm', ..] => "it is a component of a version this host does not read",
-        _ if b"\0asm".starts_with(bytes) => {
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "it is a core WebAssembly module, not a component; \
+             build for wasm32-wasip2, or wrap it with a component tool"
+        }
+        _ if bytes.len() < 8 && b"\0asm\x0d\0\x01\0".starts_with(bytes) => {
             "the file ends within the WebAssembly header; is it still being copied?"
         }
+        [b'\0', b'a', b's', b'm', ..] => "it is a component of a version this host does not read",
         _ => "it is not WebAssembly: its first bytes are not `\\0asm`",
     }))
+}
+
+/// Whether every section is there to its end: an identifier, a length in LEB128, and that many bytes.
+fn whole(mut sections: &[u8]) -> bool {
+    while let [_id, rest @ ..] = sections {
+        let mut length: u64 = 0;
+        let Some(last) = rest.iter().take(5).position(|byte| byte & 0x80 == 0) else {
+            return rest.len() >= 5;
+        };
+        for (n, byte) in rest[..=last].iter().enumerate() {
+            length |= u64::from(byte & 0x7f) << (7 * n);
+        }
+        match usize::try_from(length).ok().and_then(|length| rest[last + 1..].get(length..)) {
+            Some(next) => sections = next,
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_cut_anywhere_is_told_apart_from_a_bad_one() {
+        let component = wat::parse_str("(component (core module (func)) (core module))").unwrap();
+        assert!(sniff(&component).is_ok());
+        let mut cuts = 0;
+        for end in 1..component.len() {
+            if let Err(error) = sniff(&component[..end]) {
+                assert!(error.to_string().contains("still being copied"), "cut at {end}: {error}");
+                cuts += 1;
+            }
+        }
+        // Between two sections a cut cannot be seen.
+        assert!(cuts >= component.len() - 4, "{cuts} of {}", component.len());
+    }
+
+    #[test]
+    fn what_is_no_component_is_named() {
+        for (bytes, expected) in [
+            (&b""[..], "empty"),
+            (b"\0asm\x01\0\0\0", "core WebAssembly module"),
+            (b"\0asm\x0e\0\x01\0", "version"),
+            (b"MZ\x90", "not WebAssembly"),
+        ] {
+            assert!(sniff(bytes).unwrap_err().to_string().contains(expected), "{bytes:?}");
+        }
+    }
 }

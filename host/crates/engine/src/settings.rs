@@ -44,7 +44,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            fuel: 10_000_000_000,
+            fuel: 200_000_000_000,
             memory: 128 << 20,
             table_elements: 20_000,
             result: 8 << 20,

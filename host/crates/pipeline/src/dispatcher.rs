@@ -20,13 +20,13 @@ use crate::{admission, attempt};
 pub struct Settings {
     /// Bounds of arguments.
     pub arguments: ArgumentBounds,
-    /// How long a call, or a listing, waits for skills that are still compiling. Default 3 s.
+    /// How long a call, or a listing, waits for skills that are still compiling. Default 10 s.
     pub ready_wait: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { arguments: ArgumentBounds::default(), ready_wait: Duration::from_secs(3) }
+        Self { arguments: ArgumentBounds::default(), ready_wait: Duration::from_secs(10) }
     }
 }
 
@@ -114,6 +114,7 @@ impl Dispatcher {
             caller = request.caller.as_str(),
             skill = field::Empty,
         );
+        let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
         let mut usage = Usage::default();
         let steps = self.steps(id, Arc::clone(&correlation_id), request, &mut usage);
@@ -121,6 +122,7 @@ impl Dispatcher {
             AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             });
+        dropped.span = None;
         let effect = match &result {
             Ok(_) => Effect::Unknown,
             Err(failure) => failure.kind.effect(usage.started),
@@ -169,6 +171,20 @@ impl Dispatcher {
         // 5. Validate the result: what breaks its own contract must not reach a model.
         let Outcome::Reply(reply) = report.result?;
         result::check(&entry.spec, reply)
+    }
+}
+
+/// Tells of a call whose caller went away without a word: its guest was ended with it.
+struct Dropped {
+    span: Option<Span>,
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        if let Some(span) = &self.span {
+            let outcome = FailureKind::Cancelled.code();
+            span.in_scope(|| tracing::info!(outcome, "call dropped: the client went away"));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use skillhost_core::{Catalog, Clock, Digest, Entry, SkillName, SkillState, ToolName};
-use skillhost_engine::{Engine, LoadError, LoadStage, Loaded};
+use skillhost_engine::{Engine, LoadStage, Loaded};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -283,8 +283,10 @@ impl Keeper {
                     // Nobody listens any more when the directory is being closed.
                     let _ = stages.send((skill.clone(), generation, stage));
                 };
-                let loaded =
-                    engine.load(&skill, component, settings.limits.clone(), stage).await.map_err(explain)?;
+                let loaded = engine
+                    .load(&skill, component, settings.limits.clone(), stage)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 version(&skill, settings.mount, settings.timeout, loaded).map(Some)
             }
             .await;
@@ -412,15 +414,6 @@ fn read(path: &Path, identity: &Identity) -> Result<Vec<u8>, String> {
         return Err("it changed while it was read; is it still being copied?".into());
     }
     Ok(bytes)
-}
-
-fn explain(error: LoadError) -> String {
-    let text = error.to_string();
-    // A file cut short by a copy in progress looks like this; the end of the copy will load it anew.
-    if text.contains("unexpected end") {
-        return format!("{text} (is the file still being copied?)");
-    }
-    text
 }
 
 fn version(skill: &SkillName, mount: Mount, timeout: Duration, loaded: Loaded) -> Result<Version, String> {

@@ -41,8 +41,9 @@ pub enum LogError {
 /// # Errors
 /// When the filter does not parse, or logging was started before.
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
-    let parsed =
-        EnvFilter::try_new(filter).map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
+    // Of the protocol library only what is wrong: at `info` it logs whole messages.
+    let parsed = EnvFilter::try_new(format!("rmcp=warn,{filter}"))
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
     let registry = tracing_subscriber::registry().with(parsed);
     match format {
         Format::Json => registry

@@ -18,11 +18,11 @@ lint:
 plugins:
     plugins/build.sh
 
-# Ratios side by side: the pipeline against bare wasmtime
+# What the pipeline costs on top of the engine, side by side in one run
 bench:
-    cargo bench --workspace
+    cargo bench -p skillhost-e2e
 
-# Long runs: many more calls, many more reloads
+# The same tests, longer: a hundred times the calls beside looping guests
 nightly:
     SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-e2e
 

@@ -2,11 +2,12 @@
 
 use std::{io::Write as _, time::Duration};
 
+use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 use skillhost_sdk::{
-    Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Reply, Tool, host,
+    Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Reply, Tool,
+    host,
     types::{self, ResourceBody, ResourceContents, ResourceLink},
 };
-use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 
 /// All of them.
 pub(crate) const ALL: &[Definition] = &[

@@ -1,0 +1,84 @@
+//! What the pipeline costs on top of the engine: the same call, side by side in one run.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::json;
+use skillhost_core::{
+    Call, CallId, Caller, Catalog, ClientFeatures, Clock as _, Entry, Invoke, NoClient, SkillName,
+    SystemClock, ToolName,
+};
+use skillhost_engine::{Compiler, Engine, EngineSettings, Limits};
+use skillhost_pipeline::{Dispatcher, Request, Settings, TokioClock};
+use tokio::{runtime::Runtime, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+fn one_call(criterion: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let cache = tempfile::tempdir().expect("a folder");
+    let settings = EngineSettings {
+        instances: 64,
+        max_memory: 256 << 20,
+        threads: 2,
+        cache: cache.path().join("compiled"),
+        compiler: Compiler::InProcess,
+    };
+    let engine = Engine::new(&settings, Arc::new(SystemClock)).expect("an engine");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/dist/text.wasm");
+    let component = std::fs::read(file).expect("the component");
+    let name = SkillName::new("text").expect("a name");
+    let loaded = runtime
+        .block_on(engine.load(&name, component, Limits::default(), |_| ()))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let skill = loaded.skill;
+    let spec = loaded.tools.into_iter().find(|spec| spec.name == "word_count").expect("the tool");
+    let tool = ToolName::prefixed(&name, &spec.name).expect("a name");
+    let entry = Entry {
+        spec: Arc::new(spec),
+        skill: name,
+        digest: loaded.digest,
+        timeout: Duration::from_secs(30),
+        invoke: skill.clone(),
+    };
+    let catalog = Catalog { tools: BTreeMap::from([(tool, entry)]), settled: true, ..Catalog::default() };
+    let (_publish, catalog) = watch::channel(Arc::new(catalog));
+    let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), Settings::default());
+
+    let mut group = criterion.benchmark_group("one fresh call of text_word_count");
+    group.bench_function("engine alone", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let call = Call {
+                id: CallId::new(),
+                correlation_id: "bench".into(),
+                caller: Caller::local(),
+                tool: "word_count".into(),
+                arguments: Some(Arc::new(r#"{"text":"a b"}"#.into())),
+                meta: None,
+                attempt: 1,
+                deadline: SystemClock.now() + Duration::from_secs(30),
+                client: ClientFeatures::default(),
+                link: Arc::new(NoClient),
+            };
+            assert!(skill.start(call).await.result.is_ok());
+        });
+    });
+    group.bench_function("whole pipeline", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let request = Request {
+                tool: "text_word_count".into(),
+                arguments: json!({"text": "a b"}).as_object().cloned(),
+                meta: None,
+                correlation_id: None,
+                caller: Caller::local(),
+                client: ClientFeatures::default(),
+                link: Arc::new(NoClient),
+                cancel: CancellationToken::new(),
+            };
+            assert!(dispatcher.call(request).await.result.is_ok());
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, one_call);
+criterion_main!(benches);

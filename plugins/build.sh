@@ -80,6 +80,9 @@ elif command -v dpkg-query >/dev/null; then
         -Clink-self-contained=no
         -Clinker-flavor=wasm-ld
         "-Lnative=/usr/lib/wasm32-wasi"
+        # As wasm32-wasip2 has it: constructors run once, when the component is instantiated.
+        -Clink-arg=/usr/lib/wasm32-wasi/crt1-reactor.o
+        -Clink-arg=--export=_initialize
     )
 else
     say "To build skills, add the target to the toolchain:  rustup target add wasm32-wasip2"

@@ -6,5 +6,8 @@ use std::process::Command;
 #[test]
 fn it_tells_its_version() {
     let output = Command::new(env!("CARGO_BIN_EXE_skillhost")).arg("--version").output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), concat!("skillhost ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        concat!("skillhost ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }

@@ -1,12 +1,17 @@
 //! The tools, one misdeed each.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, net::SocketAddrV4, time::Duration};
 
 use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 use skillhost_sdk::{
     Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Reply, Tool,
     host,
     types::{self, ResourceBody, ResourceContents, ResourceLink},
+};
+use wasip2::sockets::{
+    instance_network::instance_network,
+    network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress},
+    tcp_create_socket::create_tcp_socket,
 };
 
 /// All of them.
@@ -404,12 +409,30 @@ struct Address {
     address: String,
 }
 
-/// Connects to an address.
+/// Opens a TCP connection.
 #[tool]
-fn connect(args: Address) -> Result<(), Failure> {
-    std::net::TcpStream::connect(args.address)
-        .map(|_| ())
-        .map_err(|error| Failure::permanent(format_args!("error: {error}")))
+fn connect(args: Address) -> Result<Reply, Failure> {
+    let address = args.address.parse().map_err(Failure::invalid_input)?;
+    Ok(match try_connect(address) {
+        Ok(()) => Reply::text("connected"),
+        Err(error) => Reply::error(format!("error: {error:?}")),
+    })
+}
+
+/// By WASI itself: the standard library knows no sockets on every target that skills are built for.
+fn try_connect(address: SocketAddrV4) -> Result<(), ErrorCode> {
+    let [a, b, c, d] = address.ip().octets();
+    let remote = Ipv4SocketAddress { port: address.port(), address: (a, b, c, d) };
+    let socket = create_tcp_socket(IpAddressFamily::Ipv4)?;
+    socket.start_connect(&instance_network(), IpSocketAddress::Ipv4(remote))?;
+    let ready = socket.subscribe();
+    loop {
+        ready.block();
+        match socket.finish_connect() {
+            Err(ErrorCode::WouldBlock) => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 /// Shows the environment and the arguments of the process.

@@ -1,7 +1,6 @@
 //! MCP over HTTP: who may ask, what is refused, and both eras.
 
 use serde_json::{Value, json};
-use skillhost_e2e::Server;
 
 use crate::samples;
 
@@ -19,10 +18,10 @@ impl Answer {
     }
 }
 
-fn post(server: &Server, headers: &[(&str, &str)], body: &str) -> Answer {
+fn post(url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut request = agent
-        .post(server.url())
+        .post(url)
         .header("content-type", "application/json")
         .header("accept", "application/json, text/event-stream");
     for (name, value) in headers {
@@ -41,15 +40,15 @@ fn modern(method: &str, mut params: Value) -> String {
     json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
 }
 
-fn call(server: &Server, tool: &str, arguments: Value) -> Answer {
+fn call(url: &str, tool: &str, arguments: Value) -> Answer {
     let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", tool)];
-    post(server, &headers, &modern("tools/call", json!({"name": tool, "arguments": arguments})))
+    post(url, &headers, &modern("tools/call", json!({"name": tool, "arguments": arguments})))
 }
 
 #[test]
 fn a_stateless_call() {
     let server = samples().serve();
-    let answer = call(&server, "text_word_count", json!({"text": "a b"})).message();
+    let answer = call(server.url(), "text_word_count", json!({"text": "a b"})).message();
     assert_eq!(answer["result"]["structuredContent"]["words"], 2, "{answer}");
     let info = &answer["result"]["_meta"]["io.modelcontextprotocol/serverInfo"];
     assert_eq!(info["name"], "skillhost", "{answer}");
@@ -59,9 +58,9 @@ fn a_stateless_call() {
 fn foreign_hosts_and_pages_are_refused_on_every_route() {
     let server = samples().serve();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    assert_eq!(post(&server, &[("host", "evil.example")], ping).status, 403);
-    assert_eq!(post(&server, &[("origin", "http://evil.example")], ping).status, 403);
-    assert_eq!(post(&server, &[("origin", "null")], ping).status, 403);
+    assert_eq!(post(server.url(), &[("host", "evil.example")], ping).status, 403);
+    assert_eq!(post(server.url(), &[("origin", "http://evil.example")], ping).status, 403);
+    assert_eq!(post(server.url(), &[("origin", "null")], ping).status, 403);
     let elsewhere = server.url().replace("/mcp", "/elsewhere");
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let refused = agent.get(&elsewhere).header("host", "evil.example").call().unwrap();
@@ -72,16 +71,16 @@ fn foreign_hosts_and_pages_are_refused_on_every_route() {
 #[test]
 fn bad_bodies_are_answered() {
     let server = samples().serve();
-    let answer = post(&server, &[], "{not json");
+    let answer = post(server.url(), &[], "{not json");
     assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.body);
-    let answer = call(&server, "text_word_count", json!({"text": "x".repeat(20 << 20)}));
+    let answer = call(server.url(), "text_word_count", json!({"text": "x".repeat(20 << 20)}));
     assert_eq!(answer.status, 413);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let body = modern("tools/call", json!({"name": "faulty_echo", "arguments": {"a": 0}}))
         .replace("\"a\":0", &format!("\"a\":{deep}"));
-    let answer = post(&server, &[("mcp-protocol-version", "2026-07-28")], &body);
+    let answer = post(server.url(), &[("mcp-protocol-version", "2026-07-28")], &body);
     assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.body);
-    let answer = call(&server, "text_word_count", json!({"text": "alive"})).message();
+    let answer = call(server.url(), "text_word_count", json!({"text": "alive"})).message();
     assert_eq!(answer["result"]["structuredContent"]["words"], 1);
 }
 
@@ -107,10 +106,16 @@ fn a_client_that_hangs_up_ends_its_guest() {
 }
 
 #[test]
-fn a_signal_ends_it_in_good_order() {
+fn a_signal_lets_calls_in_flight_end() {
     let server = samples().serve();
-    call(&server, "text_word_count", json!({"text": ""}));
-    let killed = std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
-    assert!(killed.success());
+    let answer = std::thread::scope(|scope| {
+        let url = server.url().to_owned();
+        let call = scope.spawn(move || call(&url, "faulty_log_flood", json!({"lines": 1_000_000})));
+        server.wait_log("the guest at work", |line| line["target"] == "skillhost::guest");
+        let killed = std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        call.join().unwrap()
+    });
+    assert_ne!(answer.message()["result"]["isError"], true, "{}", answer.body);
     assert_eq!(server.wait(), Some(0));
 }

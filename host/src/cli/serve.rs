@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Common, start, stop_on_signal};
 use crate::{
     app::{App, block_on},
-    transport::{McpServer, http},
+    transport::http,
 };
 
 #[derive(Debug, Args)]
@@ -29,8 +29,7 @@ impl Serve {
             // The port first: when it is taken, nothing else needs to start.
             let listener = http::bind(&settings.http).await?;
             let app = App::start(&settings)?;
-            let server = McpServer::start(app.dispatcher.clone());
-            http::serve(server, &settings.http, listener, stop).await?;
+            http::serve(&app.dispatcher, &settings.http, listener, stop).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

@@ -6,14 +6,14 @@ use super::stop_on_signal;
 use crate::{
     app::{App, block_on},
     config::Settings,
-    transport::{McpServer, stdio},
+    transport::stdio,
 };
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     block_on(async {
         let stop = stop_on_signal()?;
         let app = App::start(settings)?;
-        stdio::serve(McpServer::start(app.dispatcher.clone()), stop).await?;
+        stdio::serve(&app.dispatcher, stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

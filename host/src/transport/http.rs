@@ -1,13 +1,14 @@
 //! MCP over streamable HTTP.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::{Router, middleware, serve::ListenerExt as _};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
-use tokio::net::TcpListener;
+use skillhost_pipeline::Dispatcher;
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,6 +19,9 @@ use crate::config::HttpSettings;
 
 /// How long calls in flight may take after a signal to end.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long written replies may take to reach their clients.
+const FLUSH: Duration = Duration::from_millis(500);
 
 /// Listen on the configured address.
 ///
@@ -45,22 +49,25 @@ fn explain(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
 
 /// Serve until `stop` is cancelled, then let calls in flight end.
 pub(crate) async fn serve(
-    server: McpServer,
+    dispatcher: &Arc<Dispatcher>,
     settings: &HttpSettings,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
+    // Cancelled later than `stop`: it would cut calls in flight short.
+    let sessions = CancellationToken::new();
     // Legacy sessions stay on: without them the older eras hear of no change. Host and Origin are
     // checked by our own layer, which covers every route. rmcp bounds bodies that do not tell their length.
     let config = StreamableHttpServerConfig::default()
         .with_json_response(true)
         .with_max_request_body_bytes(settings.max_request)
-        .with_cancellation_token(stop.child_token())
+        .with_cancellation_token(sessions.clone())
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let sessions = Arc::new(LocalSessionManager::default());
-    let mcp = StreamableHttpService::new(move || Ok(server.clone()), sessions, config);
+    let server = McpServer::start(Arc::clone(dispatcher));
+    let manager = Arc::new(LocalSessionManager::default());
+    let mcp = StreamableHttpService::new(move || Ok(server.clone()), manager, config);
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
     let router = Router::new()
         .nest_service("/mcp", mcp)
@@ -73,14 +80,24 @@ pub(crate) async fn serve(
         }
     });
     tracing::info!(url = format!("http://{address}/mcp"), "listening");
-    let signal = stop.clone();
-    let served =
-        axum::serve(listener, router).with_graceful_shutdown(async move { signal.cancelled().await });
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let mut served = pin!(served.into_future());
     tokio::select! {
-        result = served => result.context("the HTTP server failed"),
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
-            tracing::warn!("calls still in flight after {} s are ended", DRAIN.as_secs());
-            Ok(())
-        }
+        result = &mut served => return result.context("the HTTP server failed"),
+        () = stop.cancelled() => {}
+    }
+    drain(dispatcher).await;
+    // Replies go out by themselves; what is left then are streams without end.
+    if timeout(FLUSH, &mut served).await.is_err() {
+        sessions.cancel();
+        let _ = timeout(FLUSH, served).await;
+    }
+    Ok(())
+}
+
+/// Wait for calls in flight, but not for ever.
+pub(super) async fn drain(dispatcher: &Dispatcher) {
+    if timeout(DRAIN, dispatcher.idle()).await.is_err() {
+        tracing::warn!("calls still in flight after {} s are ended", DRAIN.as_secs());
     }
 }

@@ -7,4 +7,4 @@ pub(crate) mod reply;
 pub(crate) mod stdio;
 mod tools;
 
-pub(crate) use mcp::McpServer;
+use mcp::McpServer;

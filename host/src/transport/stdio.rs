@@ -13,6 +13,7 @@ use rmcp::{
     transport::Transport,
 };
 use serde::Deserialize;
+use skillhost_pipeline::Dispatcher;
 use tokio::{
     io::{Stdin, Stdout},
     sync::Mutex,
@@ -23,18 +24,25 @@ use tokio_util::{
     sync::CancellationToken,
 };
 
-use super::McpServer;
+use super::{McpServer, http::drain};
 
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
 
-/// Serve one client until stdin ends or `stop` is cancelled.
-pub(crate) async fn serve(server: McpServer, stop: CancellationToken) -> anyhow::Result<()> {
+/// Serve one client until stdin ends, or `stop` is cancelled and calls in flight are done.
+pub(crate) async fn serve(dispatcher: &Arc<Dispatcher>, stop: CancellationToken) -> anyhow::Result<()> {
+    let (draining, drained) = (Arc::clone(dispatcher), CancellationToken::new());
+    let ended = drained.clone();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        drain(&draining).await;
+        ended.cancel();
+    });
     let transport = Lines {
         input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
     };
-    let service = match server.serve_with_ct(transport, stop).await {
+    let service = match McpServer::start(Arc::clone(dispatcher)).serve_with_ct(transport, drained).await {
         Ok(service) => service,
         // A client that goes away before it said anything is no error.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

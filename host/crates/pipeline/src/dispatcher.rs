@@ -10,7 +10,7 @@ use skillhost_core::{
 };
 use skillhost_policy::{ArgumentBounds, Deadline, arguments, result};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{admission, attempt};
@@ -70,13 +70,14 @@ pub struct Dispatcher {
     catalog: watch::Receiver<Arc<Catalog>>,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    calls: TaskTracker,
 }
 
 impl Dispatcher {
     /// A dispatcher for the tools of `catalog`.
     #[must_use]
     pub fn new(catalog: watch::Receiver<Arc<Catalog>>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self { catalog, clock, settings }
+        Self { catalog, clock, settings, calls: TaskTracker::new() }
     }
 
     /// The tools right now.
@@ -99,8 +100,15 @@ impl Dispatcher {
         self.catalog()
     }
 
+    /// Wait until no call is in flight, when the host is to stop.
+    pub async fn idle(&self) {
+        self.calls.close();
+        self.calls.wait().await;
+    }
+
     /// Take one call through. Always answers, even when something in here panics.
     pub async fn call(&self, request: Request) -> Response {
+        let _in_flight = self.calls.token();
         let id = CallId::new();
         let correlation_id: Arc<str> = match &request.correlation_id {
             Some(given) => given.as_str().into(),

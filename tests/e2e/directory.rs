@@ -3,11 +3,18 @@
 use std::{fs, io::Write as _};
 
 use serde_json::json;
-use skillhost_e2e::{component, faulty};
+use skillhost_e2e::{Client, component, faulty};
 
 use crate::{empty, samples};
 
 const CHANGED: &str = "notifications/tools/list_changed";
+
+/// Look at the listing until it is as wanted; every further look is owed to a notification.
+fn until(client: &mut Client, wanted: impl Fn(&[String]) -> bool) {
+    while !wanted(&client.tools()) {
+        client.wait_notification(CHANGED);
+    }
+}
 
 #[test]
 fn a_file_copied_in_is_a_tool_and_a_file_deleted_is_none() {
@@ -15,17 +22,13 @@ fn a_file_copied_in_is_a_tool_and_a_file_deleted_is_none() {
     let mut client = host.stdio();
     assert!(client.tools().is_empty());
     host.put("words.wasm", &component("text.wasm"));
-    client.wait_notification(CHANGED);
-    assert!(client.tools().contains(&"words_word_count".to_owned()));
+    until(&mut client, |tools| tools.contains(&"words_word_count".into()));
     fs::rename(host.skill("words.wasm"), host.skill("verbs.wasm")).unwrap();
-    client.wait_notification(CHANGED);
-    while !client.tools().contains(&"verbs_word_count".to_owned()) {
-        client.wait_notification(CHANGED);
-    }
-    assert!(!client.tools().contains(&"words_word_count".to_owned()));
+    until(&mut client, |tools| {
+        tools.contains(&"verbs_word_count".into()) && !tools.contains(&"words_word_count".into())
+    });
     fs::remove_file(host.skill("verbs.wasm")).unwrap();
-    client.wait_notification(CHANGED);
-    assert!(client.tools().is_empty());
+    until(&mut client, <[String]>::is_empty);
 }
 
 #[test]
@@ -126,9 +129,7 @@ fn the_folder_itself_may_go_and_come_back() {
     assert_eq!(client.tools(), before);
     fs::create_dir(&folder).unwrap();
     fs::copy(away.join("text.wasm"), folder.join("text.wasm")).unwrap();
-    while client.tools() != ["text_diff", "text_regex_search", "text_word_count"] {
-        client.wait_notification(CHANGED);
-    }
+    until(&mut client, |tools| tools == ["text_diff", "text_regex_search", "text_word_count"]);
 }
 
 #[test]

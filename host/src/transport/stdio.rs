@@ -114,11 +114,10 @@ impl Transport<RoleServer> for Lines {
                     Err(error) => refusal(&line, &error),
                 },
             };
-            if let Some((id, error)) = answer
-                && let Err(error) = self.send(TxJsonRpcMessage::<RoleServer>::error(error, id)).await
-            {
-                tracing::error!(%error, "stdout cannot be written");
-                return None;
+            if let Some((id, error)) = answer {
+                // On its own: rmcp drops this future whenever something else is ready first, and an answer
+                // that was awaited here would be lost with it.
+                tokio::spawn(self.send(TxJsonRpcMessage::<RoleServer>::error(error, id)));
             }
         }
     }

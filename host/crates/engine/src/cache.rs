@@ -13,6 +13,7 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use skillhost_core::Digest;
@@ -22,6 +23,9 @@ use wasmtime::component::Component;
 /// Bytes of a sum file: the hexadecimal digest.
 const SUM: u64 = 64;
 
+/// Longer than any compilation may take.
+const ABANDONED: Duration = Duration::from_secs(25 * 3600);
+
 /// The folder of one engine fingerprint.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -29,11 +33,11 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Open or make the folder, private to this user.
+    /// Open or make the folder, private to this user, and clear what a killed process left behind.
     ///
     /// # Errors
     /// When it cannot be made, or belongs to somebody else.
-    pub(crate) fn open(root: &Path, fingerprint: &str) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, fingerprint: &str, now: SystemTime) -> io::Result<Self> {
         let dir = root.join(fingerprint);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         for folder in [root, &dir] {
@@ -48,6 +52,7 @@ impl Cache {
                 fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
             }
         }
+        clear(&dir, now)?;
         Ok(Self { dir })
     }
 
@@ -116,6 +121,21 @@ impl Cache {
     }
 }
 
+/// Remove unfinished files so old that nobody can still be writing them.
+fn clear(dir: &Path, now: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let unfinished = entry.file_name().to_string_lossy().starts_with('.');
+        let written = entry.metadata()?.modified()?;
+        let age = now.duration_since(written).unwrap_or_default();
+        if unfinished && age > ABANDONED {
+            // Another process may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
 /// The only unsafe code of the project.
 #[expect(unsafe_code, reason = "mapping compiled code is unsafe by its nature")]
 fn map(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
@@ -154,7 +174,7 @@ mod tests {
 
     fn fixture() -> Fixture {
         let root = tempfile::tempdir().unwrap();
-        let cache = Cache::open(root.path(), "engine").unwrap();
+        let cache = Cache::open(root.path(), "engine", SystemTime::UNIX_EPOCH).unwrap();
         let engine = wasmtime::Engine::new(&crate::config::codegen()).unwrap();
         let digest = Digest::of(b"component");
         let mut scratch = cache.scratch().unwrap();
@@ -209,11 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_process_left_is_cleared_in_time() {
+        let f = fixture();
+        let left = f.cache.dir.join(".compiling-x");
+        fs::write(&left, "half").unwrap();
+        let written = fs::metadata(&left).unwrap().modified().unwrap();
+        clear(&f.cache.dir, written + ABANDONED).unwrap();
+        assert!(left.exists(), "somebody may still be at it");
+        clear(&f.cache.dir, written + ABANDONED + Duration::from_secs(1)).unwrap();
+        assert!(!left.exists());
+        assert!(f.cache.load(&f.engine, &f.digest).is_some());
+    }
+
+    #[test]
     fn the_folder_is_made_private() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("engine")).unwrap();
         fs::set_permissions(root.path().join("engine"), fs::Permissions::from_mode(0o755)).unwrap();
-        let cache = Cache::open(root.path(), "engine").unwrap();
+        let cache = Cache::open(root.path(), "engine", SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(fs::metadata(&cache.dir).unwrap().mode() & 0o777, 0o700);
     }
 }

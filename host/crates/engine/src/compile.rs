@@ -162,7 +162,7 @@ pub fn compile_one(
         let engine = wasmtime::Engine::new(&config::codegen()).map_err(|e| one_line(&e))?;
         engine.precompile_component(&component).map_err(|e| one_line(&e))
     };
-    match compile().and_then(|code| output.write_all(&code).map_err(|e| e.to_string())) {
+    match compile().and_then(|code| output.write_all(&code).map_err(unwritten)) {
         Ok(()) => 0,
         Err(message) => {
             // Nobody may be listening any more; the exit code still tells.
@@ -170,6 +170,10 @@ pub fn compile_one(
             REFUSED
         }
     }
+}
+
+fn unwritten(error: io::Error) -> String {
+    format!("its compiled code cannot be written to the data folder: {error}")
 }
 
 fn bound(memory: u64, seconds: u64) -> io::Result<()> {

@@ -118,7 +118,7 @@ impl Engine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
         bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
             .map_err(refused)?;
-        let cache = Cache::open(&settings.cache, &fingerprint(&engine))
+        let cache = Cache::open(&settings.cache, &fingerprint(&engine), clock.wall())
             .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
         let guests = Guests::new(engine.clone(), settings, clock).map_err(EngineError::Threads)?;
         Ok(Self {

@@ -1,13 +1,15 @@
 """Drives the real binary with the PyPI client `mcp`, over stdio and HTTP, in both eras of the protocol.
 
-usage: mcp_client.py BIN REPO JUNIT.xml
+usage: mcp_client.py BIN REPO JUNIT.xml DATA
 """
 
 import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,9 +20,12 @@ from xml.sax.saxutils import quoteattr
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-BIN, REPO, JUNIT = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), Path(sys.argv[3])
-MODERN, LEGACY = "2026-07-28", "legacy"
+BIN, REPO, JUNIT, DATA = (Path(argument).resolve() for argument in sys.argv[1:])
+# How the client finds its revision: pinned to the stateless one, by the older handshake, or by asking first.
+MODERN, LEGACY, AUTO = "2026-07-28", "legacy", "auto"
+REVISION = {MODERN: "2026-07-28", LEGACY: "2025-11-25", AUTO: "2026-07-28"}
 PATIENCE = 30
+LOG_LINE = 1 << 20
 TOOLS = ["json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
 
 results = []
@@ -32,60 +37,109 @@ def check(condition, what):
 
 
 class Folder:
-    """A skills folder and a data folder of a test's own."""
+    """A skills folder of a test's own."""
 
-    def __init__(self, compiled):
+    def __init__(self):
         self.root = Path(tempfile.mkdtemp(prefix="skillhost-clients-"))
         self.skills = self.root / "skills"
         self.skills.mkdir()
-        # Compiled code is shared between the tests: they are not about compiling.
-        self.data = compiled
+        # An empty one, so that no file in the current folder counts.
+        self.config = self.root / "skillhost.toml"
+        self.config.touch()
+        self.log = None
         for source in ["plugins/dist/text", "plugins/dist/json", "tests/skills/dist/faulty"]:
             shutil.copy(REPO / f"{source}.wasm", self.skills)
 
     def args(self):
-        return ["--skills", str(self.skills), "--data", str(self.data)]
+        return ["--skills", str(self.skills), "--data", str(DATA), "--config", str(self.config)]
 
     def close(self):
         shutil.rmtree(self.root)
 
 
+class Log:
+    """What the host logs on stderr, as it comes. Read to its end, so that the host never waits for us."""
+
+    def __init__(self, stream):
+        self.events, self.ended, self.news = [], False, asyncio.Event()
+        self.pump = asyncio.create_task(self.read(stream))
+
+    async def read(self, stream):
+        try:
+            async for line in stream:
+                with contextlib.suppress(ValueError):
+                    event = json.loads(line)
+                    self.events.append({**event, **event.get("fields", {})})
+                    self.news.set()
+        finally:
+            self.ended = True
+            self.news.set()
+
+    async def until(self, wanted, what):
+        """The first line that is wanted, past or to come."""
+
+        async def look():
+            seen = 0
+            while True:
+                self.news.clear()
+                for event in self.events[seen:]:
+                    if wanted(event):
+                        return event
+                seen = len(self.events)
+                check(not self.ended, f"the host ended before it logged {what}")
+                await self.news.wait()
+
+        try:
+            return await asyncio.wait_for(look(), PATIENCE)
+        except asyncio.TimeoutError:
+            raise AssertionError(f"not logged in {PATIENCE} s: {what}") from None
+
+
 @contextlib.asynccontextmanager
 async def stdio(folder, mode, **options):
     server = StdioServerParameters(command=str(BIN), args=["stdio", *folder.args()])
-    # The host's log would drown the report.
-    with open(os.devnull, "w") as log:
-        transport = stdio_client(server, errlog=log)
-        async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
-            yield client
+    ours, theirs = os.pipe()
+    stream = asyncio.StreamReader(limit=LOG_LINE)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), open(ours, "rb")
+    )
+    folder.log = Log(stream)
+    try:
+        with open(theirs, "w") as log:
+            transport = stdio_client(server, errlog=log)
+            async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
+                yield client
+    finally:
+        # The log ends when the host has.
+        try:
+            await asyncio.wait_for(folder.log.pump, PATIENCE)
+        finally:
+            pipe.close()
 
 
 @contextlib.asynccontextmanager
 async def http(folder, mode, **options):
     process = await asyncio.create_subprocess_exec(
-        BIN, "serve", "--listen", "127.0.0.1:0", *folder.args(), stderr=asyncio.subprocess.PIPE
+        BIN,
+        *["serve", "--listen", "127.0.0.1:0", *folder.args()],
+        stderr=asyncio.subprocess.PIPE,
+        limit=LOG_LINE,
     )
-    drain = None
+    folder.log = Log(process.stderr)
     try:
-        url = None
-        while url is None:
-            line = await asyncio.wait_for(process.stderr.readline(), PATIENCE)
-            check(line, "the server ended before it listened")
-            event = json.loads(line)
-            if event.get("message") == "listening":
-                url = event["url"]
-        drain = asyncio.create_task(process.stderr.read())
-        async with Client(url, mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
+        listening = await folder.log.until(lambda event: event.get("message") == "listening", "its address")
+        async with Client(listening["url"], mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
             yield client
     finally:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         await asyncio.wait_for(process.wait(), PATIENCE)
-        if drain:
-            await drain
+        await folder.log.pump
 
 
 async def lists_and_calls(connect, folder, mode):
     async with connect(folder, mode) as client:
+        check(client.protocol_version == REVISION[mode], f"the revision: {client.protocol_version}")
         names = [tool.name for tool in (await client.list_tools()).tools]
         check(names == sorted(names), "the tools are in a stable order")
         check([name for name in names if not name.startswith("faulty_")] == TOOLS, f"the tools are there: {names}")
@@ -118,17 +172,18 @@ async def unknown_tool(connect, folder, mode):
 
 
 async def progress(connect, folder, mode):
+    """Steps 50 ms apart all arrive: that is what the conformance suite's fixture does."""
     async with connect(folder, mode) as client:
-        seen = []
+        reports = asyncio.Queue()
 
         async def callback(value, total, message):
-            seen.append((value, total))
+            reports.put_nowait((value, total))
 
-        result = await client.call_tool(
-            "faulty_progress", {"steps": 3, "ms_between": 100}, progress_callback=callback
-        )
+        arguments = {"steps": 3, "ms_between": 50}
+        result = await client.call_tool("faulty_progress", arguments, progress_callback=callback)
         check(not result.is_error, f"done: {result.content}")
-        check(seen and seen[-1] == (3, 3) and seen == sorted(seen), f"progress: {seen}")
+        seen = [await asyncio.wait_for(reports.get(), PATIENCE) for _ in range(3)]
+        check(seen == [(1, 3), (2, 3), (3, 3)] and reports.empty(), f"progress: {seen}")
 
 
 async def errors(connect, folder, mode):
@@ -145,14 +200,29 @@ async def errors(connect, folder, mode):
 async def cancel(connect, folder, mode):
     async with connect(folder, mode) as client:
         await client.list_tools()
+
+        async def give_up(call):
+            call.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await call
+            result = await client.call_tool("text_word_count", {"text": "a"})
+            check(result.structured_content["words"] == 1, "answers after a cancel")
+
         call = asyncio.create_task(client.call_tool("faulty_loop", {}))
-        # The loop is under way once a later call is answered.
+        # Another call is sent later and answered meanwhile.
         await client.call_tool("text_word_count", {"text": ""})
-        call.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await call
-        result = await client.call_tool("text_word_count", {"text": "a"})
-        check(result.structured_content["words"] == 1, "answers after a cancel")
+        await give_up(call)
+
+        # This one says when it is at work, so that the cancel must reach a guest that runs.
+        def flood(event):
+            return event.get("span", {}).get("tool") == "faulty_log_flood"
+
+        call = asyncio.create_task(client.call_tool("faulty_log_flood", {}))
+        await folder.log.until(lambda event: flood(event) and "outcome" not in event, "the guest at work")
+        await give_up(call)
+        # Neither its deadline nor its fuel ended the guest.
+        event = await folder.log.until(lambda event: flood(event) and "outcome" in event, "the end of the call")
+        check(event["outcome"] == "cancelled", f"ended by the cancel: {event}")
 
 
 async def changes(connect, folder, mode):
@@ -199,34 +269,45 @@ async def changes(connect, folder, mode):
                     await pump
 
 
-async def main():
-    compiled = Path(tempfile.mkdtemp(prefix="skillhost-clients-data-"))
-    scenarios = [lists_and_calls, wrong_arguments, unknown_tool, progress, errors, cancel, changes]
-    for connect in [stdio, http]:
-        for mode in [MODERN, LEGACY]:
-            for scenario in scenarios:
-                name = f"{scenario.__name__} over {connect.__name__}, {mode}"
-                folder = Folder(compiled)
-                began = time.monotonic()
-                problem = None
-                try:
-                    await asyncio.wait_for(scenario(connect, folder, mode), 4 * PATIENCE)
-                except Exception:
-                    problem = traceback.format_exc()
-                finally:
-                    folder.close()
-                results.append((name, time.monotonic() - began, problem))
-                print(f"{'ok  ' if problem is None else 'FAIL'} {name}", flush=True)
-                if problem:
-                    print(problem, flush=True)
-    shutil.rmtree(compiled)
+def write_junit(path):
     failed = sum(1 for _, _, problem in results if problem)
-    with JUNIT.open("w") as out:
+    with path.open("w") as out:
         out.write(f'<testsuite name="clients.python" tests="{len(results)}" failures="{failed}">\n')
         for name, seconds, problem in results:
-            body = f"<failure message={quoteattr(problem)}/>" if problem else ""
-            out.write(f"<testcase name={quoteattr(name)} time=\"{seconds:.3f}\">{body}</testcase>\n")
+            # XML has no word for most control characters.
+            text = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]", "?", problem or "")
+            body = f"<failure message={quoteattr(text)}/>" if problem else ""
+            out.write(f'<testcase name={quoteattr(name)} time="{seconds:.3f}">{body}</testcase>\n')
         out.write("</testsuite>\n")
+    return failed
+
+
+async def main():
+    # Compiled code is shared between the tests, and there before the first: they are not about compiling.
+    folder = Folder()
+    try:
+        subprocess.run([BIN, "list", *folder.args()], stdout=subprocess.DEVNULL, check=True)
+    finally:
+        folder.close()
+    scenarios = [lists_and_calls, wrong_arguments, unknown_tool, progress, errors, cancel, changes]
+    plan = [(mode, scenario) for mode in [MODERN, LEGACY] for scenario in scenarios] + [(AUTO, lists_and_calls)]
+    for connect in [stdio, http]:
+        for mode, scenario in plan:
+            name = f"{scenario.__name__} over {connect.__name__}, {mode}"
+            folder = Folder()
+            began = time.monotonic()
+            problem = None
+            try:
+                await asyncio.wait_for(scenario(connect, folder, mode), 4 * PATIENCE)
+            except Exception:
+                problem = traceback.format_exc()
+            finally:
+                folder.close()
+            results.append((name, time.monotonic() - began, problem))
+            print(f"{'ok  ' if problem is None else 'FAIL'} {name}", flush=True)
+            if problem:
+                print(problem, flush=True)
+    failed = write_junit(JUNIT)
     print(f"{len(results) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

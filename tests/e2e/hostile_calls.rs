@@ -1,6 +1,7 @@
 //! Calls that go wrong inside the guest: each gets a clear answer, and the host lives on.
 
 use serde_json::json;
+use skillhost_e2e::faulty;
 
 use crate::samples;
 
@@ -18,7 +19,8 @@ fn every_misdeed_is_answered() {
         ("stdout_flood", json!({}), "timeout", "longer than its 2 s"),
         ("stderr_flood", json!({}), "timeout", "longer than its 2 s"),
         ("recurse", json!({}), "trap", "out of bounds"),
-        ("allocate", json!({"bytes": 4_294_967_296u64}), "", ""),
+        ("overflow", json!({"ms": 1}), "out-of-memory", "stack of 512 KiB"),
+        ("allocate", json!({"bytes": 4_294_967_296u64}), "trap", "more than a memory can have"),
         ("allocate", json!({"bytes": 100_000_000}), "out-of-memory", "its bound is 33554432"),
         ("return_bytes", json!({"bytes": 5_000_000}), "invalid-output", "more than 1048576 bytes"),
         ("trap", json!({}), "trap", "unreachable"),
@@ -47,6 +49,55 @@ fn every_misdeed_is_answered() {
         );
     }
     assert_eq!(client.call("text_word_count", json!({"text": "alive"}))["structuredContent"]["words"], 1);
+}
+
+#[test]
+fn a_schema_that_doubles_with_each_level_holds_up_nobody() {
+    let host = samples();
+    host.put("wide.wasm", &faulty("exploding-schema"));
+    let mut client = host.stdio();
+    client.tools();
+    let nested = |leaf| (0..60).fold(leaf, |inner, _| json!({"a": inner}));
+    assert_ne!(client.call("wide_echo", nested(json!({})))["isError"], true);
+    let text = client.call_fails("wide_echo", nested(json!(1)));
+    assert!(text.contains("does not match"), "{text}");
+}
+
+#[test]
+fn what_a_failure_tells_is_bounded_and_redacted() {
+    let mut client = samples().stdio();
+    let long = format!("token=hunter2 {}", "x".repeat(100_000));
+    for kind in ["invalid-input", "transient", "permanent", "conflict"] {
+        let text = client.call_fails("faulty_fail", json!({"kind": kind, "message": &long}));
+        assert!(text.starts_with("token=[redacted] xxx") && text.len() < 10_000, "{} bytes", text.len());
+        assert!(!text.contains("hunter2"));
+    }
+    let (_, logs) = client.close();
+    for line in logs {
+        let line = line.to_string();
+        assert!(!line.contains("hunter2") && line.len() < 10_000, "{line}");
+    }
+}
+
+#[test]
+fn a_private_key_is_redacted_line_by_line() {
+    let mut client = samples().stdio();
+    let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIB\nADANBgkq\n-----END PRIVATE KEY-----\nafter\n";
+    client.call("faulty_print", json!({"stdout": key, "stderr": key}));
+    // The key's beginning is far before what is kept of stderr.
+    let long = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\nouch",
+        "MIIEvQIBADANBgkq\n".repeat(2_000)
+    );
+    let text = client.call_fails("faulty_panic", json!({"message": long}));
+    assert!(text.contains("ouch") && !text.contains("MIIE"), "{text}");
+    let (_, logs) = client.close();
+    let guest: Vec<_> = logs.iter().filter(|line| line["target"] == "skillhost::guest").collect();
+    assert_eq!(guest.iter().filter(|line| line["message"] == "after").count(), 2, "{guest:#?}");
+    for line in logs {
+        let line = line.to_string();
+        assert!(!line.contains("MIIE") && !line.contains("ADANB"), "{line}");
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ fn hosted() -> Result<(), HostError> {
     if HOSTED { Ok(()) } else { Err(HostError::NotOffered("there is no host".into())) }
 }
 
-/// Tells the client how far the call is. `progress` must grow. Cheap to call: the host passes on at most a
-/// few a second, always the latest.
+/// Tells the client how far the call is. `progress` must grow. Cheap to call: the host passes on at most 25
+/// reports a second, and the first that reaches `total`.
 pub fn progress(progress: f64, total: Option<f64>, message: Option<&str>) {
     if HOSTED {
         host::progress(progress, total, message);

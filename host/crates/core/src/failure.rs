@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::text::bounded;
+
 /// What kind of failure it is. One row each in the table of `docs/failures.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -143,6 +145,9 @@ impl fmt::Display for FailureKind {
     }
 }
 
+/// Bytes of a message; more is cut. Some of it is a skill's own words.
+const MAX_MESSAGE: usize = 8 << 10;
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
@@ -160,9 +165,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of this kind.
+    /// A failure of this kind. The message is cut at 8 KiB.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, pointers: vec![], missing: vec![] }
+        let message = bounded(message.into(), MAX_MESSAGE);
+        Self { kind, message, retry_after: None, pointers: vec![], missing: vec![] }
     }
 
     /// Says when to come back.

@@ -14,6 +14,7 @@ pub mod invoke;
 pub mod name;
 pub mod outcome;
 pub mod schema;
+pub mod text;
 pub mod tool;
 
 pub use call::{Call, CallId, Caller, ClientFeatures, ClientLink, NoClient, Progress};

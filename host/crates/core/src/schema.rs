@@ -1,9 +1,14 @@
 //! JSON Schema 2020-12: the text as its author wrote it, and its compiled validator.
 
+mod expansion;
+
 use std::fmt;
 
+use expansion::Expansion;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value};
+
+use crate::text::bounded;
 
 /// Deepest nesting of a schema.
 const MAX_DEPTH: usize = 64;
@@ -13,11 +18,20 @@ const MAX_PATTERN: usize = 256 * 1024;
 const MAX_VIOLATIONS: usize = 8;
 /// Characters of one violation's text.
 const MAX_VIOLATION_TEXT: usize = 300;
+/// Bytes of one violation's pointer.
+const MAX_POINTER: usize = 512;
+
+/// The most work that is done to check one value: subschemas times bytes. About a second.
+const MAX_WORK: u64 = 1_000_000_000;
+/// The most work that is done to list what is wrong. Listing follows every alternative, and through a
+/// recursive definition that is exponential in the depth of the value; checking is not.
+const MAX_LISTING: u64 = 200_000;
 
 /// A schema, checked and compiled.
 pub struct Schema {
     raw: Map<String, Value>,
     validator: Validator,
+    expansion: Expansion,
 }
 
 /// Why a schema is refused.
@@ -38,6 +52,15 @@ pub enum SchemaError {
     /// A reference that leaves the document.
     #[error("`$ref` {0:?} leaves the document; only references that begin with `#` are followed")]
     ForeignRef(String),
+    /// A reference to something that is not there.
+    #[error("`$ref` {0:?} leads nowhere")]
+    Dangling(String),
+    /// An identifier inside, which would change what references mean.
+    #[error("`$id` may stand at the root only")]
+    InnerId,
+    /// Its references multiply.
+    #[error("it comes to more than {0} subschemas when its references are followed")]
+    TooLarge(u64),
     /// The validator refuses it.
     #[error("{0}")]
     Invalid(String),
@@ -79,6 +102,7 @@ impl Schema {
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         let value: Value = serde_json::from_str(text).map_err(|e| SchemaError::NotJson(e.to_string()))?;
         check(&value, 0)?;
+        let expansion = expansion::expand(&value)?;
         // `regex` instead of the default engine: its matching time is linear, whatever the pattern.
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
@@ -87,7 +111,7 @@ impl Schema {
             .build(&value)
             .map_err(|e| SchemaError::Invalid(Self::describe(&e).to_string()))?;
         let Value::Object(raw) = value else { return Err(SchemaError::NotObject) };
-        Ok(Self { raw, validator })
+        Ok(Self { raw, validator, expansion })
     }
 
     /// The schema as its author wrote it.
@@ -96,15 +120,37 @@ impl Schema {
         &self.raw
     }
 
-    /// Check `value`.
+    /// How much work it is to check a value of `bytes` bytes of JSON. A number to compare, without a unit.
+    #[must_use]
+    pub fn work(&self, bytes: usize) -> u64 {
+        self.expansion.subschemas.saturating_mul(bytes as u64)
+    }
+
+    /// Check `value`, which has `bytes` bytes as JSON. Takes time in proportion to [`Schema::work`], at most
+    /// about a second.
     ///
     /// # Errors
-    /// The first few places where it does not match, at least one.
-    pub fn validate(&self, value: &Value) -> Result<(), Vec<Violation>> {
+    /// The first few places where it does not match, at least one. Also when it would be too much work.
+    pub fn validate(&self, value: &Value, bytes: usize) -> Result<(), Vec<Violation>> {
+        let general =
+            |message: &str| Err(vec![Violation { pointer: String::new(), message: message.into() }]);
+        if self.work(bytes) > MAX_WORK {
+            return general("it is too large to be checked against a schema of this size");
+        }
         if self.validator.is_valid(value) {
             return Ok(());
         }
+        if self.listing(value) > MAX_LISTING {
+            return general("it does not match; there are too many alternatives to say where");
+        }
         Err(self.validator.iter_errors(value).take(MAX_VIOLATIONS).map(|e| Self::describe(&e)).collect())
+    }
+
+    /// How much work it is at most to list what is wrong with `value`.
+    fn listing(&self, value: &Value) -> u64 {
+        let (nodes, depth) = extent(value);
+        let work = self.expansion.subschemas.saturating_mul(nodes);
+        (0..depth).fold(work, |work, _| work.saturating_mul(self.expansion.returns.max(1)))
     }
 
     fn describe(error: &jsonschema::ValidationError<'_>) -> Violation {
@@ -113,7 +159,7 @@ impl Schema {
             Some((cut, _)) => format!("{}…", &text[..cut]),
             None => text,
         };
-        Violation { pointer: error.instance_path().to_string(), message }
+        Violation { pointer: bounded(error.instance_path().to_string(), MAX_POINTER), message }
     }
 }
 
@@ -129,18 +175,31 @@ impl PartialEq for Schema {
     }
 }
 
+/// Values inside, itself included, and levels of nesting; a scalar has none of these.
+fn extent(value: &Value) -> (u64, u32) {
+    let inside = |(nodes, levels), value| {
+        let (more, below) = extent(value);
+        (nodes + more, below.max(levels))
+    };
+    let (nodes, below) = match value {
+        Value::Object(map) => map.values().fold((1, 0), inside),
+        Value::Array(items) => items.iter().fold((1, 0), inside),
+        _ => return (1, 0),
+    };
+    (nodes, below + 1)
+}
+
 /// Bounds the depth and refuses references out of the document, before the validator sees it.
 fn check(value: &Value, depth: usize) -> Result<(), SchemaError> {
     if depth > MAX_DEPTH {
         return Err(SchemaError::TooDeep);
     }
     match value {
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| match value {
-            Value::String(target)
-                if matches!(key.as_str(), "$ref" | "$dynamicRef") && !target.starts_with('#') =>
-            {
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
+            ("$ref" | "$dynamicRef", Value::String(target)) if !target.starts_with('#') => {
                 Err(SchemaError::ForeignRef(target.clone()))
             }
+            ("$id", Value::String(_)) if depth > 0 => Err(SchemaError::InnerId),
             _ => check(value, depth + 1),
         }),
         Value::Array(items) => items.iter().try_for_each(|item| check(item, depth + 1)),
@@ -154,17 +213,21 @@ mod tests {
 
     use super::*;
 
+    fn validate(schema: &Schema, value: &Value) -> Result<(), Vec<Violation>> {
+        schema.validate(value, value.to_string().len())
+    }
+
     #[test]
     fn says_where_and_what() {
         let schema = Schema::for_arguments(
             r#"{"type":"object","properties":{"text":{"type":"string"},"n":{"type":"integer","minimum":1}},"required":["text"]}"#,
         )
         .unwrap();
-        assert_eq!(schema.validate(&json!({"text": "a", "n": 1})), Ok(()));
-        let violations = schema.validate(&json!({"text": 5, "n": 0})).unwrap_err();
+        assert_eq!(validate(&schema, &json!({"text": "a", "n": 1})), Ok(()));
+        let violations = validate(&schema, &json!({"text": 5, "n": 0})).unwrap_err();
         let pointers: Vec<_> = violations.iter().map(|v| v.pointer.as_str()).collect();
         assert_eq!(pointers, ["/text", "/n"]);
-        let missing = schema.validate(&json!({})).unwrap_err();
+        let missing = validate(&schema, &json!({})).unwrap_err();
         assert!(missing[0].to_string().contains("\"text\" is a required property"), "{missing:?}");
     }
 
@@ -188,8 +251,8 @@ mod tests {
             r##"{"type":"object","properties":{"next":{"$ref":"#"}},"additionalProperties":false}"##,
         )
         .unwrap();
-        assert!(schema.validate(&json!({"next": {"next": {}}})).is_ok());
-        assert_eq!(schema.validate(&json!({"next": {"x": 1}})).unwrap_err()[0].pointer, "/next");
+        assert!(validate(&schema, &json!({"next": {"next": {}}})).is_ok());
+        assert_eq!(validate(&schema, &json!({"next": {"x": 1}})).unwrap_err()[0].pointer, "/next");
     }
 
     #[test]
@@ -198,14 +261,63 @@ mod tests {
             r#"{"type":"object","properties":{"a":{"type":"string","pattern":"^(a+)+$"}}}"#,
         )
         .unwrap();
-        assert!(schema.validate(&json!({"a": format!("{}!", "a".repeat(50_000))})).is_err());
+        assert!(validate(&schema, &json!({"a": format!("{}!", "a".repeat(50_000))})).is_err());
     }
 
     #[test]
     fn long_values_are_cut_in_messages() {
         let schema =
             Schema::for_arguments(r#"{"type":"object","properties":{"a":{"type":"integer"}}}"#).unwrap();
-        let violations = schema.validate(&json!({"a": "x".repeat(100_000)})).unwrap_err();
+        let violations = validate(&schema, &json!({"a": "x".repeat(100_000)})).unwrap_err();
         assert!(violations[0].message.chars().count() <= MAX_VIOLATION_TEXT + 1);
+    }
+
+    /// The forms in which a schema can multiply work through recursion.
+    const MULTIPLYING: [&str; 8] = [
+        r##"{"allOf":[{"$ref":"#"},{"$ref":"#"}]}"##,
+        r##"{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}"##,
+        r##"{"oneOf":[{"$ref":"#"},{"$ref":"#"},{"type":"null"}]}"##,
+        r##"{"not":{"allOf":[{"$ref":"#"},{"not":{"not":{"$ref":"#"}}}]}}"##,
+        r##"{"if":{"$ref":"#"},"then":{"$ref":"#"},"else":{"$ref":"#"}}"##,
+        r##"{"anyOf":[{"$dynamicRef":"#n"},{"$dynamicRef":"#n"}]}"##,
+        r##"{"anyOf":[{"$ref":"#n"},{"allOf":[{"$ref":"#"},{"$ref":"#n"}]}],"unevaluatedProperties":false}"##,
+        r##"{"contains":{"$ref":"#"},"items":{"$ref":"#"},"anyOf":[{"$ref":"#"},{"$ref":"#"}]}"##,
+    ];
+
+    // Without the bound on listing this does not end: 60 levels double the work 60 times.
+    #[test]
+    fn recursion_cannot_stall() {
+        for property in MULTIPLYING {
+            let text = format!(r#"{{"type":"object","$dynamicAnchor":"n","properties":{{"a":{property}}}}}"#);
+            let schema = Schema::for_arguments(&text).unwrap();
+            for leaf in [json!(5), json!({}), json!([{}, 5]), json!({"b": null})] {
+                let value = (0..60).fold(leaf, |inner, _| json!({"a": inner}));
+                if let Err(violations) = validate(&schema, &value) {
+                    assert!(!violations.is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_recursive_schema_still_says_where_for_values_of_usual_depth() {
+        let schema =
+            Schema::for_arguments(r##"{"type":"object","properties":{"next":{"$ref":"#"}}}"##).unwrap();
+        let violations = validate(&schema, &json!({"next": {"next": 5}})).unwrap_err();
+        assert_eq!(violations[0].pointer, "/next/next");
+    }
+
+    #[test]
+    fn too_much_work_is_refused_not_done() {
+        let schema = Schema::for_arguments(r#"{"type":"object"}"#).unwrap();
+        let violations = schema.validate(&json!({}), usize::MAX).unwrap_err();
+        assert!(violations[0].message.contains("too large"), "{violations:?}");
+    }
+
+    #[test]
+    fn identifiers_inside_are_refused() {
+        let inner = r#"{"type":"object","properties":{"a":{"$id":"https://example.com/a"}}}"#;
+        assert_eq!(Schema::for_arguments(inner).unwrap_err(), SchemaError::InnerId);
+        assert!(Schema::for_arguments(r#"{"$id":"https://example.com/a","type":"object"}"#).is_ok());
     }
 }

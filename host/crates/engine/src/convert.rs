@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 use skillhost_core::{
     self as core, Block, Call, Content, Failure, FailureKind, Media, Outcome, Reply, ResourceBody,
-    ResourceContents, ResourceLink, Schema, ToolSpec, ToolSpecError,
+    ResourceContents, ResourceLink, Schema, ToolSpec, ToolSpecError, text::bounded,
 };
 
-use crate::bindings::skillhost::skill::types;
+use crate::{bindings::skillhost::skill::types, redact::redact};
 
 /// The context a guest gets. `left` is the time until the call's deadline.
 pub(crate) fn context(call: &Call, left: std::time::Duration) -> types::Context {
@@ -98,25 +98,31 @@ pub(crate) fn outcome(result: Result<types::Outcome, types::Failure>) -> Result<
     }
 }
 
+/// Bytes of a skill's message that are looked at; what is told is cut further.
+const MAX_MESSAGE: usize = 64 << 10;
+/// Capabilities a skill may name, and bytes of a name.
+const MAX_MISSING: usize = 16;
+const MAX_CAPABILITY: usize = 64;
+
 fn failure(failure: types::Failure) -> Failure {
+    let of = |kind, message: String| Failure::new(kind, redact(&bounded(message, MAX_MESSAGE)));
     match failure {
-        types::Failure::InvalidInput(message) => Failure::new(FailureKind::InvalidInput, message),
-        types::Failure::Permanent(message) => Failure::new(FailureKind::Permanent, message),
-        types::Failure::Conflict(message) => Failure::new(FailureKind::Conflict, message),
+        types::Failure::InvalidInput(message) => of(FailureKind::InvalidInput, message),
+        types::Failure::Permanent(message) => of(FailureKind::Permanent, message),
+        types::Failure::Conflict(message) => of(FailureKind::Conflict, message),
         types::Failure::Transient(transient) => {
-            let failure = Failure::new(FailureKind::Transient, transient.message);
+            let failure = of(FailureKind::Transient, transient.message);
             match transient.retry_after_ms {
                 Some(ms) => failure.retry_after(std::time::Duration::from_millis(ms)),
                 None => failure,
             }
         }
-        types::Failure::MissingCapability(missing) => Failure {
-            missing: missing.clone(),
-            ..Failure::new(
-                FailureKind::MissingCapability,
-                format!("the client lacks what this tool needs: {}", missing.join(", ")),
-            )
-        },
+        types::Failure::MissingCapability(mut missing) => {
+            missing.truncate(MAX_MISSING);
+            missing.retain(|name| name.len() <= MAX_CAPABILITY);
+            let message = format!("the client lacks what this tool needs: {}", missing.join(", "));
+            Failure { missing, ..of(FailureKind::MissingCapability, message) }
+        }
     }
 }
 

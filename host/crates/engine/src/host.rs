@@ -1,8 +1,6 @@
 //! What the host does for a guest during a call: `skillhost:skill/host` and `wasi:logging`.
 
-use std::time::Duration;
-
-use skillhost_core::Progress;
+use skillhost_core::{Progress, text::bounded};
 
 use crate::{
     bindings::{
@@ -13,8 +11,8 @@ use crate::{
     state::State,
 };
 
-/// Progress is passed on at most this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(40);
+/// Bytes of a progress report's message; more is cut.
+const MAX_MESSAGE: usize = 1 << 10;
 
 fn not_yet(what: &str) -> HostError {
     HostError::NotOffered(format!("{what} is not offered by this host yet"))
@@ -25,13 +23,8 @@ impl types::Host for State {}
 impl Host for State {
     fn progress(&mut self, progress: f64, total: Option<f64>, message: Option<String>) {
         let Some(link) = &self.link else { return };
-        let now = self.clock.now();
-        // The last report of a known total always passes, so that clients see the end.
-        let last = total.is_some_and(|total| progress >= total);
-        let due = self.progress_at.is_none_or(|at| now.saturating_duration_since(at) >= PROGRESS_EVERY);
-        if (due || last) && progress.is_finite() && total.is_none_or(f64::is_finite) {
-            self.progress_at = Some(now);
-            link.progress(Progress { progress, total, message });
+        if self.progress.pass(self.clock.now(), progress, total) {
+            link.progress(Progress { progress, total, message: message.map(|m| bounded(m, MAX_MESSAGE)) });
         }
     }
 

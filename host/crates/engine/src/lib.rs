@@ -18,6 +18,7 @@ mod inspect;
 mod limiter;
 mod meter;
 mod output;
+mod progress;
 mod redact;
 mod settings;
 mod skill;

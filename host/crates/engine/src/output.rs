@@ -14,10 +14,15 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use crate::{Limits, redact::redact};
+use crate::{
+    Limits,
+    redact::{self, redact},
+};
 
 /// The end of stderr that explains a trap.
 const TAIL: usize = 2 << 10;
+/// What is kept for that: more, since secrets must be found before anything is cut.
+const RAW_TAIL: usize = 16 << 10;
 /// Longest part of a line that is kept before a line break comes.
 const LINE: usize = 4 << 10;
 
@@ -29,9 +34,24 @@ struct Inner {
     skill: Arc<str>,
     lines_left: usize,
     bytes_left: usize,
-    dropped_lines: u64,
-    pending: [Vec<u8>; 2],
+    dropped: Dropped,
+    pending: [Pending; 2],
     tail: Vec<u8>,
+}
+
+/// What was over a bound.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Dropped {
+    lines: u64,
+    bytes: u64,
+}
+
+/// A line that has not ended yet.
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    skipped: u64,
+    redacted: redact::Lines,
 }
 
 /// Where a line came from.
@@ -47,8 +67,8 @@ impl Output {
             skill,
             lines_left: limits.log_lines,
             bytes_left: limits.log_bytes,
-            dropped_lines: 0,
-            pending: [Vec::new(), Vec::new()],
+            dropped: Dropped::default(),
+            pending: Default::default(),
             tail: Vec::new(),
         })))
     }
@@ -59,7 +79,12 @@ impl Output {
 
     /// A line through `wasi:logging`.
     pub(crate) fn log(&self, level: tracing::Level, context: &str, message: &str) {
-        self.with(|inner| inner.event(level, "log", context, message));
+        self.with(|inner| {
+            if inner.admit(context.len() + message.len()) {
+                let (context, message) = (inner.cut(context), inner.cut(message));
+                inner.event(level, "log", &redact(context), &redact(message));
+            }
+        });
     }
 
     /// End of the call: the last unfinished lines, and a word about what was dropped.
@@ -67,9 +92,10 @@ impl Output {
         self.with(|inner| {
             inner.end_line(Stream::Stdout);
             inner.end_line(Stream::Stderr);
-            if inner.dropped_lines > 0 {
-                let dropped = std::mem::take(&mut inner.dropped_lines);
-                tracing::warn!(target: "skillhost::guest", skill = %inner.skill, dropped, "log lines over the bound were dropped");
+            let Dropped { lines, bytes } = std::mem::take(&mut inner.dropped);
+            if bytes > 0 {
+                tracing::warn!(target: "skillhost::guest", skill = %inner.skill, dropped = lines, dropped_bytes = bytes,
+                    "log lines over the bounds were dropped or cut");
             }
         });
     }
@@ -77,9 +103,8 @@ impl Output {
     /// The redacted end of stderr, if there is any.
     pub(crate) fn stderr_tail(&self) -> Option<String> {
         self.with(|inner| {
-            let text = String::from_utf8_lossy(&inner.tail);
-            let text = text.trim();
-            (!text.is_empty()).then(|| redact(text).into_owned())
+            let text = redact::tail(&String::from_utf8_lossy(&inner.tail), TAIL);
+            (!text.is_empty()).then_some(text)
         })
     }
 
@@ -92,9 +117,9 @@ impl Output {
 impl Inner {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         if stream == Stream::Stderr {
-            let keep = &bytes[bytes.len().saturating_sub(TAIL)..];
+            let keep = &bytes[bytes.len().saturating_sub(RAW_TAIL)..];
             self.tail.extend_from_slice(keep);
-            let over = self.tail.len().saturating_sub(TAIL);
+            let over = self.tail.len().saturating_sub(RAW_TAIL);
             self.tail.drain(..over);
         }
         for part in bytes.split_inclusive(|&b| b == b'\n') {
@@ -103,8 +128,9 @@ impl Inner {
                 _ => (part, false),
             };
             let pending = &mut self.pending[stream as usize];
-            let room = LINE.saturating_sub(pending.len()).min(self.bytes_left);
-            pending.extend_from_slice(&part[..part.len().min(room)]);
+            let room = LINE.saturating_sub(pending.bytes.len()).min(self.bytes_left).min(part.len());
+            pending.bytes.extend_from_slice(&part[..room]);
+            pending.skipped += (part.len() - room) as u64;
             if ends {
                 self.end_line(stream);
             }
@@ -112,32 +138,46 @@ impl Inner {
     }
 
     fn end_line(&mut self, stream: Stream) {
-        let mut line = std::mem::take(&mut self.pending[stream as usize]);
-        if line.is_empty() {
-            return;
-        }
+        let mut pending = std::mem::take(&mut self.pending[stream as usize]);
         let name = match stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
-        self.event(tracing::Level::INFO, name, "", &String::from_utf8_lossy(&line));
-        line.clear();
-        self.pending[stream as usize] = line;
+        let skipped = std::mem::take(&mut pending.skipped);
+        let blank = pending.bytes.is_empty() && skipped == 0;
+        if !blank && self.admit(pending.bytes.len()) {
+            let line = String::from_utf8_lossy(&pending.bytes);
+            self.event(tracing::Level::INFO, name, "", &pending.redacted.redact(&line));
+        }
+        self.dropped.bytes += skipped;
+        pending.bytes.clear();
+        self.pending[stream as usize] = pending;
     }
 
-    fn event(&mut self, level: tracing::Level, stream: &'static str, context: &str, text: &str) {
-        let size = text.len() + context.len();
+    /// As much of `text` as one line may have.
+    fn cut<'a>(&mut self, text: &'a str) -> &'a str {
+        let cut = &text[..text.floor_char_boundary(LINE)];
+        self.dropped.bytes += (text.len() - cut.len()) as u64;
+        cut
+    }
+
+    /// Whether a line of `size` bytes is within the bounds.
+    fn admit(&mut self, size: usize) -> bool {
         if self.lines_left == 0 || self.bytes_left == 0 {
-            self.dropped_lines += 1;
-            return;
+            self.dropped.lines += 1;
+            self.dropped.bytes += size as u64;
+            return false;
         }
         self.lines_left -= 1;
         self.bytes_left = self.bytes_left.saturating_sub(size);
-        let (context, text) = (redact(cut(context)), redact(cut(text)));
+        true
+    }
+
+    fn event(&self, level: tracing::Level, stream: &'static str, context: &str, text: &str) {
         let skill = &*self.skill;
         macro_rules! event {
             ($level:ident) => {
-                tracing::event!(target: "skillhost::guest", tracing::Level::$level, skill, stream, context = &*context, "{text}")
+                tracing::event!(target: "skillhost::guest", tracing::Level::$level, skill, stream, context, "{text}")
             };
         }
         match level {
@@ -148,10 +188,6 @@ impl Inner {
             tracing::Level::TRACE => event!(TRACE),
         }
     }
-}
-
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LINE)]
 }
 
 /// One of the guest's output streams. Always ready: over the bound it counts instead of keeping.
@@ -226,9 +262,20 @@ mod tests {
         let output = output(3, 1000);
         output.with(|inner| {
             inner.write(Stream::Stdout, &b"x\n".repeat(100));
-            assert_eq!(inner.dropped_lines, 97);
+            assert_eq!(inner.dropped, Dropped { lines: 97, bytes: 97 });
             inner.write(Stream::Stdout, &vec![b'y'; 10 << 20]);
-            assert!(inner.pending[0].len() <= LINE);
+            assert!(inner.pending[0].bytes.len() <= LINE);
+        });
+    }
+
+    #[test]
+    fn every_byte_over_the_bound_is_counted() {
+        let output = output(100, 10);
+        output.log(tracing::Level::INFO, "", &"x".repeat(LINE + 5));
+        output.with(|inner| {
+            assert_eq!(inner.dropped, Dropped { lines: 0, bytes: 5 });
+            inner.write(Stream::Stdout, b"none of this\n\n");
+            assert_eq!(inner.dropped, Dropped { lines: 1, bytes: 17 });
         });
     }
 
@@ -241,6 +288,6 @@ mod tests {
         });
         let tail = output.stderr_tail().unwrap();
         assert!(tail.ends_with("password=[redacted]\nboom"), "{tail}");
-        assert!(tail.len() <= TAIL + 16);
+        assert!(tail.len() <= TAIL);
     }
 }

@@ -1,6 +1,6 @@
 //! What a store holds beside the guest: the state of one call.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use skillhost_core::{ClientLink, Clock};
 use wasmtime::component::ResourceTable;
@@ -9,6 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use crate::{
     limiter::Limiter,
     output::{Output, Stream},
+    progress::Throttle,
 };
 
 /// The state of one call.
@@ -18,8 +19,7 @@ pub(crate) struct State {
     /// Absent while the skill is loaded: there is no call then.
     pub(crate) link: Option<Arc<dyn ClientLink>>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// When progress was last passed on.
-    pub(crate) progress_at: Option<Instant>,
+    pub(crate) progress: Throttle,
     // Made on first use: guests that never touch WASI do not pay for it.
     wasi: Option<WasiCtx>,
     table: ResourceTable,
@@ -32,7 +32,15 @@ impl State {
         link: Option<Arc<dyn ClientLink>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { limiter, output, link, clock, progress_at: None, wasi: None, table: ResourceTable::new() }
+        Self {
+            limiter,
+            output,
+            link,
+            clock,
+            progress: Throttle::default(),
+            wasi: None,
+            table: ResourceTable::new(),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
-use crate::{admission, attempt};
+use crate::{admission, attempt, validation};
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -154,11 +154,15 @@ impl Dispatcher {
             admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel).await?;
         Span::current().record("skill", entry.skill.as_str());
 
-        // 2. Arguments: bounds first, since they are cheap and protect the validator; then the schema.
-        let arguments = arguments::check(&entry.spec, request.arguments, &self.settings.arguments)?;
-
-        // 3. One deadline from here on: waiting for an instance counts as much as running.
+        // 2. One deadline from here on: checking and waiting for an instance count as much as running.
         let deadline = Deadline::after(self.clock.now(), entry.timeout);
+
+        // 3. Arguments: bounds first, since they are cheap and protect the validator; then the schema.
+        let arguments = arguments::bound(request.arguments, &self.settings.arguments)?;
+        let spec = Arc::clone(&entry.spec);
+        let work = arguments.work(&spec);
+        let arguments =
+            validation::run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
 
         // 4. The attempt.
         let call = Call {
@@ -178,7 +182,8 @@ impl Dispatcher {
 
         // 5. Validate the result: what breaks its own contract must not reach a model.
         let Outcome::Reply(reply) = report.result?;
-        result::check(&entry.spec, reply)
+        let work = result::work(&entry.spec, &reply);
+        validation::run(work, deadline, &request.cancel, move || result::check(&entry.spec, reply)).await
     }
 }
 

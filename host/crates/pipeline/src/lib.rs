@@ -8,6 +8,7 @@ mod admission;
 mod attempt;
 mod clock;
 mod dispatcher;
+mod validation;
 
 pub use clock::TokioClock;
 pub use dispatcher::{Dispatcher, Request, Response, Settings};

@@ -18,16 +18,19 @@ impl Default for ArgumentBounds {
     }
 }
 
-/// Check `arguments` and answer them as compact JSON text. Absent arguments are checked as `{}`, and stay
-/// absent.
+/// Arguments within their bounds.
+#[derive(Debug)]
+pub struct Bounded {
+    value: Value,
+    text: String,
+    absent: bool,
+}
+
+/// Hold `arguments` to the bounds. Absent ones count as `{}`, and stay absent for the skill.
 ///
 /// # Errors
-/// `invalid-input` that says what is over its bound, or where the arguments differ from the schema.
-pub fn check(
-    tool: &ToolSpec,
-    arguments: Option<Map<String, Value>>,
-    bounds: &ArgumentBounds,
-) -> Result<Option<String>, Failure> {
+/// `invalid-input` that says what is over its bound.
+pub fn bound(arguments: Option<Map<String, Value>>, bounds: &ArgumentBounds) -> Result<Bounded, Failure> {
     let absent = arguments.is_none();
     let value = Value::Object(arguments.unwrap_or_default());
     if depth_exceeds(&value, bounds.depth) {
@@ -43,10 +46,26 @@ pub fn check(
             format!("the arguments have {} bytes, at most {} are allowed", text.len(), bounds.bytes),
         ));
     }
-    tool.input
-        .validate(&value)
-        .map_err(|violations| refusal("the arguments do not match the tool's schema", &violations))?;
-    Ok((!absent).then_some(text))
+    Ok(Bounded { value, text, absent })
+}
+
+impl Bounded {
+    /// How much work [`Bounded::check`] is, in the measure of [`Schema::work`](skillhost_core::Schema::work).
+    #[must_use]
+    pub fn work(&self, tool: &ToolSpec) -> u64 {
+        tool.input.work(self.text.len())
+    }
+
+    /// Check them against the tool's schema and answer them as compact JSON text, if there are any.
+    ///
+    /// # Errors
+    /// `invalid-input` that says where they differ.
+    pub fn check(self, tool: &ToolSpec) -> Result<Option<String>, Failure> {
+        tool.input
+            .validate(&self.value, self.text.len())
+            .map_err(|violations| refusal("the arguments do not match the tool's schema", &violations))?;
+        Ok((!self.absent).then_some(self.text))
+    }
 }
 
 fn refusal(what: &str, violations: &[Violation]) -> Failure {
@@ -90,6 +109,14 @@ mod tests {
             icons: None,
             meta: None,
         }
+    }
+
+    fn check(
+        tool: &ToolSpec,
+        arguments: Option<Map<String, Value>>,
+        bounds: &ArgumentBounds,
+    ) -> Result<Option<String>, Failure> {
+        bound(arguments, bounds)?.check(tool)
     }
 
     fn object(value: Value) -> Option<Map<String, Value>> {

@@ -1,11 +1,31 @@
 //! Results, before a client sees them.
 
+use serde_json::Value;
 use skillhost_core::{Block, Failure, FailureKind, Reply, ToolSpec};
 
 /// Levels of nesting of a structured result.
 const MAX_DEPTH: usize = 100;
 /// Blocks of content in a reply.
 const MAX_BLOCKS: usize = 1_000;
+
+/// How much work [`check`] is, in the measure of [`Schema::work`](skillhost_core::Schema::work).
+#[must_use]
+pub fn work(tool: &ToolSpec, reply: &Reply) -> u64 {
+    match (&tool.output, &reply.structured) {
+        (Some(schema), Some(structured)) => schema.work(bytes(structured)),
+        _ => 0,
+    }
+}
+
+/// Bytes of a value as JSON, give or take escapes; without writing it out.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().fold(2, |sum, item| sum + 1 + bytes(item)),
+        Value::Object(map) => map.iter().fold(2, |sum, (key, value)| sum + key.len() + 4 + bytes(value)),
+    }
+}
 
 /// Check a reply against the tool's output schema and mirror structured content as text for clients that
 /// read only that. Sizes were bounded by the engine already.
@@ -37,7 +57,7 @@ pub fn check(tool: &ToolSpec, mut reply: Reply) -> Result<Reply, Failure> {
                 "the tool declares an output schema, but the skill returned no structured result".into(),
             ));
         };
-        if let Err(violations) = schema.validate(structured) {
+        if let Err(violations) = schema.validate(structured, bytes(structured)) {
             let lines: Vec<_> = violations.iter().map(|v| format!("- {v}")).collect();
             return Err(wrong(format!(
                 "the skill's structured result does not match the tool's output schema:\n{}",
@@ -50,7 +70,7 @@ pub fn check(tool: &ToolSpec, mut reply: Reply) -> Result<Reply, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use skillhost_core::{Annotations, Content, Schema};
 
     use super::*;

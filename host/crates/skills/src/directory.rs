@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use skillhost_core::{Catalog, Clock, Digest, Entry, SkillName, SkillState, ToolName};
+use skillhost_core::{Catalog, Clock, Digest, Entry, SkillName, SkillState, ToolName, text::bounded};
 use skillhost_engine::{Engine, LoadStage, Loaded};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -33,6 +33,8 @@ const QUIET: Duration = Duration::from_millis(500);
 const LOADING: usize = 4;
 /// Largest file that is read, in bytes; as large as what the engine compiles.
 const MAX_FILE: u64 = 64 << 20;
+/// Bytes of the reason why a skill is not loaded.
+const MAX_REASON: usize = 2 << 10;
 
 /// A watched folder. Dropping it stops watching; versions in use go on.
 pub struct Directory {
@@ -290,6 +292,8 @@ impl Keeper {
                 version(&skill, settings.mount, settings.timeout, loaded).map(Some)
             }
             .await;
+            // Some reasons hold names of the component's choosing.
+            let result = result.map_err(|reason| bounded(reason, MAX_REASON));
             Answer { skill, generation, result }
         })
     }

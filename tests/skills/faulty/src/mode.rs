@@ -49,6 +49,10 @@ pub(crate) fn spoil(mut tools: Vec<Tool>) -> Vec<Tool> {
             tools[0].input_schema =
                 r#"{"type":"object","properties":{"a":{"$ref":"https://example.com/schema.json"}}}"#.into();
         }
+        "exploding-schema" => {
+            tools[0].input_schema =
+                r##"{"type":"object","properties":{"a":{"allOf":[{"$ref":"#"},{"$ref":"#"}]}}}"##.into();
+        }
         "root-not-object" => tools[0].input_schema = r#"{"type":"string"}"#.into(),
         "many-tools" => {
             tools = (0..10_000).map(|n| Tool { name: format!("tool{n}"), ..tools[0].clone() }).collect();

@@ -19,6 +19,7 @@ pub(crate) const ALL: &[Definition] = &[
     Definition::new("echo", describe_echo, call_echo),
     endless::definition(),
     recurse::definition(),
+    overflow::definition(),
     allocate::definition(),
     return_bytes::definition(),
     log_flood::definition(),
@@ -108,6 +109,17 @@ fn recurse() -> String {
         if n == u64::MAX { 0 } else { deeper(n + 1) + frame[63] }
     }
     deeper(0).to_string()
+}
+
+/// Recurses with nothing in memory, until WebAssembly's own stack is used up.
+#[tool]
+fn overflow(args: Milliseconds) -> String {
+    // Neither a tail call nor a sum, which a compiler would make a loop of.
+    #[inline(never)]
+    fn deeper(n: u64) -> u64 {
+        if n == 0 { 1 } else { deeper(n.wrapping_mul(3) | 1).rotate_left(5) ^ n }
+    }
+    deeper(args.ms | 1).to_string()
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -211,6 +211,22 @@ async fn bad_arguments_never_reach_the_skill() {
     assert_eq!(kind(&bench, "fake_run", json!({"n": "x"})).await, FailureKind::InvalidInput);
 }
 
+#[tokio::test]
+async fn heavy_arguments_are_checked_aside_and_arrive_whole() {
+    let items = r#"{"type":"object","properties":{"items":{"type":"array","items":{"type":"integer"}}}}"#;
+    let script: Script = Box::new(|call| {
+        let bytes = call.arguments.map_or(0, |arguments| arguments.len());
+        Box::pin(async move { Ok(text(&bytes.to_string())) })
+    });
+    let bench = bench_with(spec(items, None), true, script);
+    let arguments = json!({"items": vec![1_000_000; 100_000]});
+    let bytes = arguments.to_string().len();
+    let response = bench.dispatcher.call(request("fake_run", arguments)).await;
+    assert_eq!(response.result.unwrap().content, [Block::text(bytes.to_string())]);
+    let response = bench.dispatcher.call(request("fake_run", json!({"items": vec!["x"; 300_000]}))).await;
+    assert_eq!(response.result.unwrap_err().kind, FailureKind::InvalidInput);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_result_that_breaks_its_schema_is_refused() {
     let output = r#"{"type":"object","required":["n"]}"#;

@@ -1,0 +1,31 @@
+//! Checks that may take long, away from the threads that serve I/O and keep deadlines.
+
+use skillhost_core::{Failure, FailureKind};
+use skillhost_policy::Deadline;
+use tokio_util::sync::CancellationToken;
+
+/// Work up to this much, in the measure of `Schema::work`, is done in place: well under a millisecond, less
+/// than handing it over is worth.
+const IN_PLACE: u64 = 1_000_000;
+
+/// Run `check`, which is `work` much work. Work that is abandoned ends by itself: schemas bound it.
+pub(crate) async fn run<T: Send + 'static>(
+    work: u64,
+    deadline: Deadline,
+    cancel: &CancellationToken,
+    check: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    if work <= IN_PLACE {
+        return check();
+    }
+    tokio::select! {
+        checked = tokio::task::spawn_blocking(check) => {
+            checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        }
+        () = cancel.cancelled() => Err(Failure::new(FailureKind::Cancelled, "the client gave up on the call")),
+        () = tokio::time::sleep_until(deadline.at().into()) => Err(Failure::new(
+            FailureKind::Timeout,
+            format!("the call took longer than its {} s (`timeout`)", deadline.limit().as_secs_f64()),
+        )),
+    }
+}

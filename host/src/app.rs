@@ -50,6 +50,7 @@ pub(crate) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
         max_memory: engine.max_memory,
         threads: engine.threads,
         cache: settings.data.join("compiled"),
+        cache_size: engine.cache_size,
         compiler: Compiler::Child {
             program,
             args: vec!["compile-one".into()],

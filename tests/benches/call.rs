@@ -21,6 +21,7 @@ fn one_call(criterion: &mut Criterion) {
         max_memory: 256 << 20,
         threads: 2,
         cache: cache.path().join("compiled"),
+        cache_size: 1 << 30,
         compiler: Compiler::InProcess,
     };
     let engine = Engine::new(&settings, Arc::new(SystemClock)).expect("an engine");

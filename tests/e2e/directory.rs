@@ -1,11 +1,11 @@
 //! Files come and go while clients are connected.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, os::unix::fs::symlink};
 
 use serde_json::json;
-use skillhost_e2e::{Client, component, faulty};
+use skillhost_e2e::{Client, component, eventually, faulty};
 
-use crate::{empty, samples};
+use crate::{empty, hostile_files::slow_component, samples};
 
 const CHANGED: &str = "notifications/tools/list_changed";
 
@@ -95,11 +95,13 @@ fn one_broken_skill_takes_nothing_from_the_others() {
     let host = samples();
     host.put("broken.wasm", b"garbage");
     host.put("my_skill.wasm", &component("text.wasm"));
-    std::os::unix::fs::symlink("/etc/passwd", host.skill("link.wasm")).unwrap();
+    symlink("/etc/passwd", host.skill("link.wasm")).unwrap();
     let list = host.json(&["list", "--json"]);
     assert_eq!(list["refused"][0]["file"], "my_skill.wasm");
     assert_eq!(host.state("broken").0, "failed");
     assert!(host.state("link").1.contains("leads out of the folder"));
+    let inspect = host.run(&["inspect", "link"]);
+    assert!(String::from_utf8_lossy(&inspect.stderr).contains("leads out of the folder"), "{inspect:?}");
     assert_eq!(host.state("text").0, "ready");
 }
 
@@ -130,6 +132,79 @@ fn the_folder_itself_may_go_and_come_back() {
     fs::create_dir(&folder).unwrap();
     fs::copy(away.join("text.wasm"), folder.join("text.wasm")).unwrap();
     until(&mut client, |tools| tools == ["text_diff", "text_regex_search", "text_word_count"]);
+}
+
+#[test]
+fn a_link_serves_what_it_leads_to_now() {
+    // As orchestrators mount configuration: each version in a folder of its own, swapped by one link.
+    let host = empty();
+    let version = |name: &str, component: &[u8]| {
+        fs::create_dir(host.skill(name)).unwrap();
+        fs::write(host.skill(name).join("words.wasm"), component).unwrap();
+        symlink(name, host.skill("..next")).unwrap();
+        fs::rename(host.skill("..next"), host.skill("..data")).unwrap();
+    };
+    version("..one", &component("text.wasm"));
+    symlink("..data/words.wasm", host.skill("words.wasm")).unwrap();
+    let mut client = host.stdio();
+    until(&mut client, |tools| tools.contains(&"words_word_count".into()));
+    version("..two", &component("json.wasm"));
+    until(&mut client, |tools| tools.contains(&"words_query".into()));
+    // And in place, behind the link.
+    fs::write(host.skill("..two").join("words.wasm"), component("text.wasm")).unwrap();
+    until(&mut client, |tools| tools.contains(&"words_word_count".into()));
+}
+
+#[test]
+fn a_skill_loads_while_every_instance_is_busy() {
+    let host = samples().config("[engine]\ninstances = 1\n[defaults]\ntimeout = \"10m\"");
+    let mut client = host.stdio();
+    client.tools();
+    client.begin_call("faulty_sleep", json!({"ms": 600_000}));
+    host.put("words.wasm", &component("text.wasm"));
+    until(&mut client, |tools| tools.contains(&"words_word_count".into()));
+}
+
+#[test]
+fn compiled_code_that_cannot_be_kept_serves_from_memory() {
+    let host = empty().own_data();
+    let mut client = host.stdio();
+    client.tools();
+    fs::remove_dir_all(host.data().join("compiled")).unwrap();
+    host.put("text.wasm", &component("text.wasm"));
+    client.wait_log("the reason", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("serves from memory"))
+    });
+    until(&mut client, |tools| !tools.is_empty());
+    assert_eq!(client.call("text_word_count", json!({"text": "a"}))["structuredContent"]["words"], 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_compiler_dies_with_its_host() {
+    let host = empty().own_data();
+    host.put("slow.wasm", &slow_component());
+    let client = host.stdio();
+    let children = format!("/proc/{0}/task", client.id());
+    let child = || {
+        let tasks = fs::read_dir(&children).unwrap().map(|task| task.unwrap().path().join("children"));
+        tasks.filter_map(|file| fs::read_to_string(file).ok()?.split_whitespace().next()?.parse().ok()).next()
+    };
+    let child: i32 = eventually(child);
+    let signal = |pid: i32, name: &str| {
+        let status =
+            std::process::Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+        assert!(status.unwrap().success());
+    };
+    // Stopped, it can end by nothing of its own doing.
+    signal(child, "STOP");
+    drop(client);
+    let state = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    eventually(|| match state(child) {
+        None => Some(()),
+        // Dead, though nobody looked yet.
+        Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('Z').then_some(()),
+    });
 }
 
 #[test]

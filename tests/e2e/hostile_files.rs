@@ -73,16 +73,24 @@ fn three_hundred_megabytes() {
     assert!(reason.contains("at most 67108864 (64 MiB)"), "{reason}");
 }
 
-#[test]
-fn a_component_that_takes_the_compiler_too_long() {
-    // One straight run of arithmetic, large enough for many seconds of compiling.
+/// One straight run of arithmetic, large enough for many seconds of compiling.
+pub(crate) fn slow_component() -> Vec<u8> {
+    arithmetic(400_000)
+}
+
+fn arithmetic(steps: usize) -> Vec<u8> {
     let mut wat = String::from("(component (core module (func (param i64) (result i64) local.get 0\n");
-    for n in 0..400_000 {
+    for n in 0..steps {
         wat.push_str(&format!("i64.const {n} i64.add local.get 0 i64.mul\n"));
     }
     wat.push_str(")))");
+    wat::parse_str(wat).unwrap()
+}
+
+#[test]
+fn a_component_that_takes_the_compiler_too_long() {
     let host = empty().config("[engine]\ncompile_timeout = \"200ms\"");
-    host.put("slow.wasm", &wat::parse_str(wat).unwrap());
+    host.put("slow.wasm", &slow_component());
     let (state, reason) = host.state("slow");
     assert_eq!(state, "failed");
     assert!(reason.contains("compiling took longer than 0.2 s"), "{reason}");
@@ -90,13 +98,8 @@ fn a_component_that_takes_the_compiler_too_long() {
 
 #[test]
 fn a_component_that_takes_the_compiler_too_much_memory() {
-    let mut wat = String::from("(component (core module (func (param i64) (result i64) local.get 0\n");
-    for n in 0..200_000 {
-        wat.push_str(&format!("i64.const {n} i64.add local.get 0 i64.mul\n"));
-    }
-    wat.push_str(")))");
     let host = empty().config("[engine]\ncompile_memory = \"64MiB\"");
-    host.put("fat.wasm", &wat::parse_str(wat).unwrap());
+    host.put("fat.wasm", &arithmetic(200_000));
     let (state, reason) = host.state("fat");
     assert_eq!(state, "failed");
     assert!(reason.contains("the compiler died") && reason.contains("64 MiB"), "{reason}");

@@ -19,6 +19,22 @@ use tempfile::TempDir;
 /// How long anything may take before a test gives up. Generous: it only decides how a failure looks.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Look again and again until there is something to see. For what tells nobody when it happens.
+///
+/// # Panics
+/// When it does not happen.
+pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    const EVERY: Duration = Duration::from_millis(10);
+    let mut left = PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(EVERY);
+        left = left.checked_sub(EVERY).expect("it did not happen");
+    }
+}
+
 /// The repository.
 pub fn repo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -11,9 +11,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use skillhost_core::{SkillName, ToolName, ToolSpec};
 use skillhost_engine::Loaded;
-use skillhost_skills::{Mount, SkillSettings};
+use skillhost_skills::{Mount, SkillSettings, files};
 
-use super::{find_skill, list::settled, out};
+use super::out;
 use crate::{
     app::{block_on, engine},
     config::Settings,
@@ -55,10 +55,25 @@ impl Inspect {
             let name = SkillName::new(&stem).or_else(|_| SkillName::new("unnamed"))?;
             return Ok((name, path.to_owned()));
         }
-        let catalog = settled(settings)?;
-        let status = find_skill(&catalog, &self.what)?;
-        Ok((status.name.clone(), settings.skills.dir.join(format!("{}.wasm", status.name))))
+        let dir = &settings.skills.dir;
+        let mut known = files(&settings.skills)
+            .with_context(|| format!("the skills folder {} cannot be read", dir.display()))?;
+        match known.remove_entry(self.what.as_str()) {
+            Some((name, Ok(file))) => Ok((name, file)),
+            Some((name, Err(reason))) => anyhow::bail!("the skill `{name}` is not loaded: {reason}"),
+            None => Err(unknown(&self.what, known.keys().map(SkillName::as_str).collect())),
+        }
     }
+}
+
+fn unknown(what: &str, known: Vec<&str>) -> anyhow::Error {
+    let likeness = |name: &str| strsim::jaro_winkler(name, what);
+    let hint = match known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(nearest) if likeness(nearest) > 0.7 => format!("did you mean `{nearest}`?"),
+        Some(_) => format!("there are {}", known.join(", ")),
+        None => "the skills folder is empty".into(),
+    };
+    anyhow::anyhow!("there is no file and no skill `{what}`\n  hint: {hint}")
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -32,7 +32,7 @@ impl List {
 }
 
 /// The catalog once every file was tried.
-pub(super) fn settled(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
+fn settled(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
     block_on(async {
         let app = App::start(settings)?;
         let mut changes = app.dispatcher.changes();

@@ -15,7 +15,6 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use skillhost_core::{Catalog, SkillName};
 
 use crate::config::{ConfigError, DEFAULT_FILE, Raw, Settings, read};
 
@@ -169,22 +168,6 @@ fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {
         }
     });
     Ok(stop)
-}
-
-/// The status of a skill by name, with the nearest name when there is none.
-fn find_skill<'a>(catalog: &'a Catalog, name: &str) -> anyhow::Result<&'a skillhost_core::SkillStatus> {
-    if let Some(status) = catalog.skills.get(name) {
-        return Ok(status);
-    }
-    let known: Vec<_> = catalog.skills.keys().map(SkillName::as_str).collect();
-    let nearest =
-        known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let hint = match nearest {
-        Some(nearest) if strsim::jaro_winkler(nearest, name) > 0.7 => format!("did you mean `{nearest}`?"),
-        Some(_) => format!("there are {}", known.join(", ")),
-        None => "the skills folder is empty".into(),
-    };
-    anyhow::bail!("there is no file and no skill `{name}`\n  hint: {hint}")
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     pub(crate) compile_timeout: Option<Duration>,
     #[serde(serialize_with = "size")]
     pub(crate) compile_memory: Option<ByteSize>,
+    #[serde(serialize_with = "size")]
+    pub(crate) cache_size: Option<ByteSize>,
 }
 
 /// `[log]`

@@ -46,6 +46,7 @@ pub(crate) struct EngineSection {
     pub(crate) max_memory: usize,
     pub(crate) compile_timeout: Duration,
     pub(crate) compile_memory: u64,
+    pub(crate) cache_size: u64,
 }
 
 const MIB: u64 = 1 << 20;
@@ -77,6 +78,7 @@ impl Raw {
         fill(&mut engine.max_memory, ByteSize(256 * MIB));
         fill(&mut engine.compile_timeout, Duration::from_secs(120));
         fill(&mut engine.compile_memory, ByteSize(2048 * MIB));
+        fill(&mut engine.cache_size, ByteSize(4096 * MIB));
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
         let skill = &mut self.defaults;
@@ -137,6 +139,7 @@ impl Raw {
                 compile_timeout: time("engine.compile_timeout", engine.compile_timeout)?,
                 compile_memory: bytes("engine.compile_memory", engine.compile_memory, 64 << 20, 1 << 40)?
                     as u64,
+                cache_size: bytes("engine.cache_size", engine.cache_size, 1 << 20, 1 << 40)? as u64,
             },
             pipeline: pipeline::Settings {
                 arguments: ArgumentBounds {

@@ -8,36 +8,41 @@
 //! digest of the code. The sum is renamed into place last, so that no reader sees a half-made entry, and
 //! the code's own name is unique to its bytes, so that two processes cannot mix theirs.
 
+mod evict;
+
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use skillhost_core::Digest;
-use tempfile::NamedTempFile;
+use skillhost_core::{Clock, Digest};
 use wasmtime::component::Component;
 
 /// Bytes of a sum file: the hexadecimal digest.
 const SUM: u64 = 64;
 
-/// Longer than any compilation may take.
-const ABANDONED: Duration = Duration::from_secs(25 * 3600);
-
 /// The folder of one engine fingerprint.
-#[derive(Debug)]
 pub(crate) struct Cache {
+    root: PathBuf,
     dir: PathBuf,
+    max: u64,
+    /// Bytes stored since the folder was last held to its bound.
+    stored: AtomicU64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Cache {
-    /// Open or make the folder, private to this user, and clear what a killed process left behind.
+    /// Open or make the folder, private to this user, and hold it to `max` bytes.
     ///
     /// # Errors
     /// When it cannot be made, or belongs to somebody else.
-    pub(crate) fn open(root: &Path, fingerprint: &str, now: SystemTime) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, fingerprint: &str, max: u64, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let dir = root.join(fingerprint);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         for folder in [root, &dir] {
@@ -52,25 +57,29 @@ impl Cache {
                 fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
             }
         }
-        clear(&dir, now)?;
-        Ok(Self { dir })
+        evict::evict(root, max, clock.wall());
+        Ok(Self { root: root.to_owned(), dir, max, stored: AtomicU64::new(0), clock })
     }
 
-    /// A file to compile into; handed back to [`Cache::store`].
-    pub(crate) fn scratch(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new().prefix(".compiling-").tempfile_in(&self.dir)
+    /// Keep the code of `component`.
+    pub(crate) fn store(&self, component: &Digest, code: &[u8]) -> io::Result<()> {
+        let sum = Digest::of(code);
+        self.write(&self.code_path(component, &sum), code)?;
+        self.write(&self.sum_path(component), sum.hex().as_bytes())?;
+        // A look at the whole folder is worth its while only now and then.
+        let stored = self.stored.fetch_add(code.len() as u64, Ordering::Relaxed) + code.len() as u64;
+        if stored > self.max / 16 {
+            self.stored.store(0, Ordering::Relaxed);
+            evict::evict(&self.root, self.max, self.clock.wall());
+        }
+        Ok(())
     }
 
-    /// Keep what was compiled into `scratch`.
-    pub(crate) fn store(&self, component: &Digest, mut scratch: NamedTempFile) -> io::Result<()> {
-        scratch.as_file_mut().rewind()?;
-        let code = Digest::of_reader(scratch.as_file())?;
-        scratch.as_file().sync_all()?;
-        scratch.persist(self.code_path(component, &code)).map_err(|e| e.error)?;
-        let mut sum = tempfile::Builder::new().prefix(".sum-").tempfile_in(&self.dir)?;
-        sum.write_all(code.hex().as_bytes())?;
-        sum.as_file().sync_all()?;
-        sum.persist(self.sum_path(component)).map_err(|e| e.error)?;
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(evict::UNFINISHED).tempfile_in(&self.dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
         Ok(())
     }
 
@@ -87,12 +96,12 @@ impl Cache {
     }
 
     fn try_load(&self, engine: &wasmtime::Engine, component: &Digest) -> io::Result<Option<Component>> {
-        let sum = match open_private(&self.sum_path(component)) {
+        let mut sum = match open_private(&self.sum_path(component)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
         let mut wanted = String::new();
-        sum.take(SUM + 1).read_to_string(&mut wanted)?;
+        (&mut sum).take(SUM + 1).read_to_string(&mut wanted)?;
         if wanted.len() as u64 != SUM || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(invalid("the checksum file is malformed"));
         }
@@ -101,6 +110,8 @@ impl Cache {
         if Digest::of_reader(&code)?.hex() != wanted {
             return Err(invalid("the checksum of the code does not match"));
         }
+        // When an entry was last used decides how long it stays. Not knowing costs a compilation at worst.
+        let _ = sum.set_modified(self.clock.wall());
         map(engine, &path).map(Some).map_err(|e| invalid(&format!("{e:#}")))
     }
 
@@ -121,22 +132,6 @@ impl Cache {
     }
 }
 
-/// Remove unfinished files so old that nobody can still be writing them.
-fn clear(dir: &Path, now: SystemTime) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let unfinished = entry.file_name().to_string_lossy().starts_with('.');
-        let written = entry.metadata()?.modified()?;
-        let age = now.duration_since(written).unwrap_or_default();
-        if unfinished && age > ABANDONED {
-            // Another process may have been quicker.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-    Ok(())
-}
-
-/// The only unsafe code of the project.
 #[expect(unsafe_code, reason = "mapping compiled code is unsafe by its nature")]
 fn map(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file holds what `Engine::precompile_component` wrote for this engine: its folder is
@@ -144,6 +139,13 @@ fn map(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
     // with the one recorded when it was written. wasmtime itself refuses code of other versions and
     // settings. Nobody but this user can change the file between the check and the mapping.
     unsafe { Component::deserialize_file(engine, path) }
+}
+
+/// Code that was compiled just now and could not be kept on disk.
+#[expect(unsafe_code, reason = "making code of bytes is unsafe by its nature")]
+pub(crate) fn from_memory(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are what our own compiler wrote to a pipe of ours, and were in nobody else's hands.
+    unsafe { Component::deserialize(engine, code) }
 }
 
 /// Open a regular file that only this user can have written.
@@ -163,6 +165,8 @@ fn invalid(text: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use skillhost_core::SystemClock;
+
     use super::*;
 
     struct Fixture {
@@ -172,15 +176,17 @@ mod tests {
         digest: Digest,
     }
 
+    fn open(root: &Path) -> Cache {
+        Cache::open(root, "engine", 1 << 30, Arc::new(SystemClock)).unwrap()
+    }
+
     fn fixture() -> Fixture {
         let root = tempfile::tempdir().unwrap();
-        let cache = Cache::open(root.path(), "engine", SystemTime::UNIX_EPOCH).unwrap();
+        let cache = open(root.path());
         let engine = wasmtime::Engine::new(&crate::config::codegen()).unwrap();
         let digest = Digest::of(b"component");
-        let mut scratch = cache.scratch().unwrap();
         let code = engine.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
-        scratch.write_all(&code).unwrap();
-        cache.store(&digest, scratch).unwrap();
+        cache.store(&digest, &code).unwrap();
         Fixture { _root: root, cache, engine, digest }
     }
 
@@ -229,24 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_cleared_in_time() {
-        let f = fixture();
-        let left = f.cache.dir.join(".compiling-x");
-        fs::write(&left, "half").unwrap();
-        let written = fs::metadata(&left).unwrap().modified().unwrap();
-        clear(&f.cache.dir, written + ABANDONED).unwrap();
-        assert!(left.exists(), "somebody may still be at it");
-        clear(&f.cache.dir, written + ABANDONED + Duration::from_secs(1)).unwrap();
-        assert!(!left.exists());
-        assert!(f.cache.load(&f.engine, &f.digest).is_some());
-    }
-
-    #[test]
     fn the_folder_is_made_private() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("engine")).unwrap();
         fs::set_permissions(root.path().join("engine"), fs::Permissions::from_mode(0o755)).unwrap();
-        let cache = Cache::open(root.path(), "engine", SystemTime::UNIX_EPOCH).unwrap();
+        let cache = open(root.path());
         assert_eq!(fs::metadata(&cache.dir).unwrap().mode() & 0o777, 0o700);
     }
 }

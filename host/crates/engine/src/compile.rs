@@ -1,17 +1,16 @@
 //! Compiling a component, in a child process that may take only so much time and memory.
 //!
-//! The child gets the component on stdin and writes the code to stdout, which is a file of the cache. It
-//! knows no path and no environment of ours.
+//! The child gets the component on stdin and writes the code to stdout. It knows no path and no environment
+//! of ours, may write no file, and dies with its parent.
 
 use std::{
     ffi::OsString,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::PathBuf,
     process::Stdio,
     time::Duration,
 };
 
-use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
@@ -67,22 +66,24 @@ pub enum CompileError {
     /// The child could not be run.
     #[error("the compiler could not be run: {0}")]
     Io(#[from] io::Error),
+    /// More code than is kept.
+    #[error("its compiled code has more than {} MiB", MAX_CODE >> 20)]
+    TooMuchCode,
 }
 
 /// Exit code of the child for a component that is refused.
 const REFUSED: i32 = 3;
 
 impl Compiler {
-    /// Compile `component` into `out`.
-    pub(crate) async fn compile(&self, component: &[u8], out: &NamedTempFile) -> Result<(), CompileError> {
+    /// The code of `component`.
+    pub(crate) async fn compile(&self, component: &[u8]) -> Result<Vec<u8>, CompileError> {
         if component.len() > MAX_COMPONENT {
             return Err(CompileError::TooLarge(component.len() as u64));
         }
         match self {
             Self::InProcess => {
                 let engine = wasmtime::Engine::new(&config::codegen()).map_err(refused)?;
-                let code = engine.precompile_component(component).map_err(refused)?;
-                Ok(out.as_file().write_all(&code)?)
+                engine.precompile_component(component).map_err(refused)
             }
             Self::Child { program, args, timeout, memory } => {
                 let mut child = Command::new(program);
@@ -92,18 +93,22 @@ impl Compiler {
                     .arg(format!("--seconds={}", timeout.as_secs().max(1)))
                     .env_clear()
                     .stdin(Stdio::piped())
-                    .stdout(out.as_file().try_clone()?)
+                    .stdout(Stdio::piped())
                     .stderr(Stdio::piped())
                     .kill_on_drop(true);
                 match tokio::time::timeout(*timeout, run(child, component)).await {
                     Err(_) => Err(CompileError::Timeout(*timeout)),
                     Ok(Err(error)) => Err(CompileError::Io(error)),
-                    Ok(Ok((status, _))) if status.success() => Ok(()),
-                    Ok(Ok((status, message))) if status.code() == Some(REFUSED) => {
-                        Err(CompileError::Refused(message))
+                    Ok(Ok(end)) if end.code.len() as u64 > MAX_CODE => Err(CompileError::TooMuchCode),
+                    Ok(Ok(end)) if end.status.success() => Ok(end.code),
+                    Ok(Ok(end)) if end.status.code() == Some(REFUSED) => {
+                        Err(CompileError::Refused(end.message))
                     }
-                    Ok(Ok((status, message))) => Err(CompileError::Died {
-                        how: [status.to_string(), message].join(": ").trim_end_matches([':', ' ']).into(),
+                    Ok(Ok(end)) => Err(CompileError::Died {
+                        how: [end.status.to_string(), end.message]
+                            .join(": ")
+                            .trim_end_matches([':', ' '])
+                            .into(),
                         memory: *memory,
                     }),
                 }
@@ -112,23 +117,32 @@ impl Compiler {
     }
 }
 
-async fn run(mut command: Command, component: &[u8]) -> io::Result<(std::process::ExitStatus, String)> {
+/// How the child ended.
+struct End {
+    status: std::process::ExitStatus,
+    code: Vec<u8>,
+    message: String,
+}
+
+async fn run(mut command: Command, component: &[u8]) -> io::Result<End> {
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().expect("piped above");
+    let stdout = child.stdout.take().expect("piped above");
     let stderr = child.stderr.take().expect("piped above");
     let feed = async {
         // A child that died does not read on; its exit status tells more than a broken pipe.
         let _ = stdin.write_all(component).await;
         drop(stdin);
     };
-    let listen = async {
-        let mut message = Vec::new();
-        let mut stderr = stderr.take(MAX_MESSAGE);
-        stderr.read_to_end(&mut message).await?;
-        io::Result::Ok(String::from_utf8_lossy(&message).trim().to_owned())
-    };
-    let ((), message) = tokio::join!(feed, listen);
-    Ok((child.wait().await?, message?))
+    let (mut code, mut message) = (Vec::new(), Vec::new());
+    let (mut stdout, mut stderr) = (stdout.take(MAX_CODE + 1), stderr.take(MAX_MESSAGE));
+    let ((), read, heard) =
+        tokio::join!(feed, stdout.read_to_end(&mut code), stderr.read_to_end(&mut message));
+    read.and(heard)?;
+    // Not held open longer: a child with more to say must not wait for a reader.
+    drop((stdout, stderr));
+    let message = String::from_utf8_lossy(&message).trim().to_owned();
+    Ok(End { status: child.wait().await?, code, message })
 }
 
 fn refused(error: wasmtime::Error) -> CompileError {
@@ -162,7 +176,9 @@ pub fn compile_one(
         let engine = wasmtime::Engine::new(&config::codegen()).map_err(|e| one_line(&e))?;
         engine.precompile_component(&component).map_err(|e| one_line(&e))
     };
-    match compile().and_then(|code| output.write_all(&code).map_err(unwritten)) {
+    match compile()
+        .and_then(|code| output.write_all(&code).and_then(|()| output.flush()).map_err(|e| e.to_string()))
+    {
         Ok(()) => 0,
         Err(message) => {
             // Nobody may be listening any more; the exit code still tells.
@@ -172,19 +188,18 @@ pub fn compile_one(
     }
 }
 
-fn unwritten(error: io::Error) -> String {
-    format!("its compiled code cannot be written to the data folder: {error}")
-}
-
 fn bound(memory: u64, seconds: u64) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = |n| Rlimit { current: Some(n), maximum: Some(n) };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     // Data, not address space: thread arenas reserve far more of that than they use.
     setrlimit(Resource::Data, limit(memory))?;
-    setrlimit(Resource::Fsize, limit(MAX_CODE))?;
+    setrlimit(Resource::Fsize, limit(0))?;
     setrlimit(Resource::Core, limit(0))?;
-    // The parent keeps wall-clock time; this ends the child when the parent was killed.
+    // The parent keeps wall-clock time and ends us when it passes or when it ends itself. Where it was
+    // killed, Linux does; elsewhere this does, in time.
     setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores)))?;
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     Ok(())
 }

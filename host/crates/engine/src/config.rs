@@ -3,7 +3,7 @@
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::EngineSettings;
+use crate::{EngineSettings, guest::LOADING};
 
 /// Wasm stack of a call. Deep recursion traps instead of reaching the fibre's guard page.
 const WASM_STACK: usize = 512 << 10;
@@ -29,7 +29,7 @@ pub(crate) fn codegen() -> Config {
 
 /// The same, with instances taken from a pool.
 pub(crate) fn running(settings: &EngineSettings) -> Config {
-    let instances = settings.instances;
+    let instances = settings.instances.saturating_add(LOADING);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))

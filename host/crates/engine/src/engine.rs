@@ -7,8 +7,11 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
-    CompileError, Compiler, EngineSettings, Interfaces, Limits, Skill, bindings, cache::Cache, config,
-    guest::Guests, state::State,
+    CompileError, Compiler, EngineSettings, Interfaces, Limits, Skill, bindings,
+    cache::{self, Cache},
+    config,
+    guest::Guests,
+    state::State,
 };
 
 /// Components compiled at the same time.
@@ -78,9 +81,14 @@ pub enum LoadError {
     /// A declaration is refused.
     #[error(transparent)]
     Tools(#[from] ToolSpecError),
-    /// The cache cannot be written.
-    #[error("compiled code cannot be kept in the data folder: {0}")]
-    Cache(std::io::Error),
+}
+
+impl LoadError {
+    /// Whether the next attempt may go better though nothing about the component changed.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Compile(CompileError::Io(_)) | Self::ListTimeout(_))
+    }
 }
 
 /// How far loading is.
@@ -118,8 +126,9 @@ impl Engine {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
         bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
             .map_err(refused)?;
-        let cache = Cache::open(&settings.cache, &fingerprint(&engine), clock.wall())
-            .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
+        let cache =
+            Cache::open(&settings.cache, &fingerprint(&engine), settings.cache_size, Arc::clone(&clock))
+                .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
         let guests = Guests::new(engine.clone(), settings, clock).map_err(EngineError::Threads)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -176,15 +185,23 @@ impl Engine {
         stage(LoadStage::Waiting);
         let _turn = inner.compiling.acquire().await.expect("open for the life of the engine");
         stage(LoadStage::Compiling);
-        let scratch = inner.cache.scratch().map_err(LoadError::Cache)?;
-        inner.compiler.compile(&component, &scratch).await?;
-        let (cache, key) = (Arc::clone(&inner.cache), *digest);
-        blocking(move || cache.store(&key, scratch)).await.map_err(LoadError::Cache)?;
-        match self.cached(digest).await {
-            Some(code) => Ok((code, false)),
-            // The code is sound, so what is wrong is its fit: more memories or tables than the pool has.
-            None => Err(LoadError::TooBig("its memories or tables are over the engine's bounds".into())),
+        let compiled = inner.compiler.compile(&component).await?;
+        let (this, key) = (self.clone(), *digest);
+        let code = blocking(move || this.keep(&key, &compiled)).await;
+        // The code is sound, so what is wrong is its fit: more memories or tables than the pool has.
+        code.map(|code| (code, false)).map_err(|error| LoadError::TooBig(format!("{error:#}")))
+    }
+
+    /// Keep `compiled` on disk and map it from there. It is only a cache: without it the code serves from
+    /// memory, and the next start compiles again.
+    fn keep(&self, digest: &Digest, compiled: &[u8]) -> wasmtime::Result<Component> {
+        let Inner { cache, engine, .. } = &*self.inner;
+        if let Err(error) = cache.store(digest, compiled) {
+            tracing::warn!(component = %digest, %error, "compiled code cannot be kept in the data folder; it serves from memory");
+        } else if let Some(code) = cache.load(engine, digest) {
+            return Ok(code);
         }
+        cache::from_memory(engine, compiled)
     }
 
     async fn cached(&self, digest: &Digest) -> Option<Component> {

@@ -33,12 +33,17 @@ use crate::{
 /// Fuel after which a guest yields, so that what it used is known to within this much after a cancel.
 const FUEL_YIELD: u64 = 1_000_000;
 
+/// Skills that list their tools at the same time, in instances beside those for calls: a skill that is
+/// dropped in while every call's instance is busy must not have to wait.
+pub const LOADING: u32 = 4;
+
 /// Where guests run.
 pub(crate) struct Guests {
     engine: wasmtime::Engine,
     // Taken in `drop` only.
     runtime: Option<Runtime>,
-    slots: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    loads: Arc<Semaphore>,
     ticker: Ticker,
     clock: Arc<dyn Clock>,
 }
@@ -69,7 +74,8 @@ impl Guests {
             ticker: Ticker::start(engine.clone())?,
             engine,
             runtime: Some(runtime),
-            slots: Arc::new(Semaphore::new(settings.instances.max(1) as usize)),
+            calls: Arc::new(Semaphore::new(settings.instances.max(1) as usize)),
+            loads: Arc::new(Semaphore::new(LOADING as usize)),
             clock,
         })
     }
@@ -78,7 +84,8 @@ impl Guests {
         &self.clock
     }
 
-    /// Queue `work` for a slot and run it in a fresh store.
+    /// Queue `work` for a slot and run it in a fresh store. A call has a `link`; a skill that is being loaded
+    /// has none.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         skill: &SkillName,
@@ -86,6 +93,7 @@ impl Guests {
         link: Option<Arc<dyn ClientLink>>,
         work: Work<T>,
     ) -> Running<T> {
+        let slots = Arc::clone(if link.is_some() { &self.calls } else { &self.loads });
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
         let state = State::new(
             Limiter::new(limits),
@@ -93,7 +101,6 @@ impl Guests {
             link,
             Arc::clone(&self.clock),
         );
-        let slots = Arc::clone(&self.slots);
         let ticking = self.ticker.running();
         let (engine, limits, task_meter) = (self.engine.clone(), Arc::clone(limits), Arc::clone(&meter));
         let task = async move {

@@ -27,6 +27,7 @@ mod trap;
 
 pub use compile::{CompileError, Compiler, compile_one};
 pub use engine::{Engine, EngineError, LoadError, LoadStage, Loaded};
+pub use guest::LOADING;
 pub use inspect::Interfaces;
 pub use settings::{EngineSettings, Limits};
 pub use skill::Skill;

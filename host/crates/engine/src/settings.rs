@@ -16,6 +16,8 @@ pub struct EngineSettings {
     pub threads: usize,
     /// Where compiled code is kept: a folder of the engine's own.
     pub cache: PathBuf,
+    /// Bytes of compiled code that are kept; what was not used for longest goes first.
+    pub cache_size: u64,
     /// How components are compiled.
     pub compiler: Compiler,
 }

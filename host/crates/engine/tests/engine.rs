@@ -25,6 +25,7 @@ fn engine(instances: u32, cache: &Path) -> Engine {
         max_memory: 256 << 20,
         threads: 2,
         cache: cache.join("compiled"),
+        cache_size: 1 << 30,
         compiler: Compiler::InProcess,
     };
     Engine::new(&settings, Arc::new(SystemClock)).unwrap()

@@ -2,15 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use skillhost_core::{Catalog, Clock, Digest, Entry, SkillName, SkillState, ToolName, text::bounded};
-use skillhost_engine::{Engine, LoadStage, Loaded};
+use skillhost_core::{Catalog, Clock, Entry, SkillName, SkillState};
+use skillhost_engine::{Engine, LOADING, LoadStage};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -18,8 +17,9 @@ use tokio::{
 };
 
 use crate::{
-    Mount, SkillsSettings,
+    SkillsSettings,
     contest::{self, Owners},
+    load::{Unloaded, load},
     scan::{Found, Identity, Scan, scan},
     slot::{Slot, Version, changed_tools},
     watch::{Change, Watch},
@@ -29,12 +29,8 @@ use crate::{
 const SOON: Duration = Duration::from_millis(20);
 /// A file that is written but not closed is looked at after this long without a write.
 const QUIET: Duration = Duration::from_millis(500);
-/// Files read and checked at the same time.
-const LOADING: usize = 4;
-/// Largest file that is read, in bytes; as large as what the engine compiles.
-const MAX_FILE: u64 = 64 << 20;
-/// Bytes of the reason why a skill is not loaded.
-const MAX_REASON: usize = 2 << 10;
+/// While skills are being loaded the catalog is published at most this often.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
 /// A watched folder. Dropping it stops watching; versions in use go on.
 pub struct Directory {
@@ -79,7 +75,7 @@ impl Directory {
         let folder = |error| DirectoryError::Folder { dir: settings.dir.clone(), error };
         let dir = settings.dir.canonicalize().map_err(folder)?;
         // Watch before the first look, so that nothing falls between the two.
-        let (watch, changes) =
+        let (mut watch, changes) =
             Watch::start(&dir).map_err(|error| DirectoryError::Watch { dir: settings.dir.clone(), error })?;
         let first = scan(&dir, settings.max_skills).map_err(folder)?;
         let (publish, catalog) = watch::channel(Arc::new(Catalog::default()));
@@ -92,15 +88,19 @@ impl Directory {
             refused: BTreeMap::new(),
             owners: Owners::new(),
             loads: JoinSet::new(),
-            turns: Arc::new(Semaphore::new(LOADING)),
+            turns: Arc::new(Semaphore::new(LOADING as usize)),
             stages,
             writing: HashMap::new(),
             look_at: None,
             settled: false,
             publish,
+            published_at: Instant::now(),
+            publish_at: None,
         };
+        // What changed in a folder before it was watched shows in the next look.
+        keeper.look_at = watch.follow(&first.linked).then(|| Instant::now() + SOON);
         keeper.apply(first);
-        keeper.published();
+        keeper.publish();
         let task = tokio::spawn(keeper.run(watch, changes, stage_events));
         Ok(Self { catalog, task })
     }
@@ -122,7 +122,7 @@ impl Drop for Directory {
 struct Answer {
     skill: SkillName,
     generation: u64,
-    result: Result<Option<Version>, String>,
+    result: Result<Option<Version>, Unloaded>,
 }
 
 struct Keeper {
@@ -140,6 +140,9 @@ struct Keeper {
     look_at: Option<Instant>,
     settled: bool,
     publish: watch::Sender<Arc<Catalog>>,
+    published_at: Instant,
+    /// When what changed since is to be published.
+    publish_at: Option<Instant>,
 }
 
 impl Keeper {
@@ -158,7 +161,15 @@ impl Keeper {
                     self.note(change);
                     false
                 }
-                () = sleep_until(self.look_at) => self.look().await,
+                () = sleep_until(self.look_at) => self.look(&mut watch).await,
+                () = sleep_until(self.retry_at()) => {
+                    self.retry();
+                    false
+                }
+                () = sleep_until(self.publish_at) => {
+                    self.publish();
+                    false
+                }
                 Some((skill, generation, stage)) = stages.recv() => self.stage(&skill, generation, stage),
                 Some(answer) = self.loads.join_next() => match answer {
                     Ok(answer) => self.loaded(answer),
@@ -171,8 +182,43 @@ impl Keeper {
                 },
             };
             if changed {
-                self.published();
+                self.changed();
             }
+        }
+    }
+
+    /// Publish soon; at once when no more is to come.
+    fn changed(&mut self) {
+        if self.slots.values().all(Slot::settled) {
+            self.publish();
+        } else {
+            self.publish_at.get_or_insert(self.published_at + PUBLISH_EVERY);
+        }
+    }
+
+    fn retry_at(&self) -> Option<Instant> {
+        self.slots.values().filter_map(|slot| slot.retry_at).min()
+    }
+
+    /// Load again what failed for reasons that may have passed.
+    fn retry(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .slots
+            .iter_mut()
+            .filter(|(_, slot)| slot.retry_at.is_some_and(|at| at <= now))
+            .filter_map(|(name, slot)| {
+                slot.retry_at = None;
+                match &slot.found {
+                    Found::File(path, identity) => {
+                        Some((name.clone(), slot.generation, (path.clone(), *identity)))
+                    }
+                    Found::Refused(_) => None,
+                }
+            })
+            .collect();
+        for (name, generation, file) in due {
+            self.load(name, generation, file);
         }
     }
 
@@ -194,13 +240,18 @@ impl Keeper {
     }
 
     /// Look at the folder. Answers whether anything changed.
-    async fn look(&mut self) -> bool {
+    async fn look(&mut self, watch: &mut Watch) -> bool {
         let now = Instant::now();
         self.writing.retain(|_, quiet_at| *quiet_at > now);
         self.look_at = self.writing.values().min().copied();
         let (dir, max) = (self.settings.dir.clone(), self.settings.max_skills);
         match tokio::task::spawn_blocking(move || scan(&dir, max)).await {
-            Ok(Ok(scan)) => self.apply(scan),
+            Ok(Ok(scan)) => {
+                if watch.follow(&scan.linked) {
+                    self.look_at = Some(Instant::now() + SOON);
+                }
+                self.apply(scan)
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the skills folder cannot be read; what was loaded goes on");
                 false
@@ -251,51 +302,31 @@ impl Keeper {
                     slot.enter(SkillState::Failed(reason), now);
                 }
                 Found::File(path, identity) => {
-                    let task = self.load(name.clone(), generation, path, identity);
-                    if let Some(slot) = self.slots.get_mut(&name) {
-                        slot.loading(task);
-                    }
+                    self.load(name, generation, (path, identity));
                 }
             }
         }
         changed
     }
 
-    fn load(
-        &mut self,
-        skill: SkillName,
-        generation: u64,
-        path: PathBuf,
-        identity: Identity,
-    ) -> tokio::task::AbortHandle {
+    fn load(&mut self, skill: SkillName, generation: u64, file: (PathBuf, Identity)) {
         let settings = self.settings.of(&skill).clone();
         let serving =
             self.slots.get(&skill).and_then(|slot| slot.serving.as_ref()).map(|version| version.digest);
         let (engine, turns, stages) = (self.engine.clone(), Arc::clone(&self.turns), self.stages.clone());
-        self.loads.spawn(async move {
+        let name = skill.clone();
+        let task = self.loads.spawn(async move {
             let _turn = turns.acquire_owned().await.expect("never closed");
-            let result = async {
-                let component = tokio::task::spawn_blocking(move || read(&path, &identity))
-                    .await
-                    .map_err(|error| error.to_string())??;
-                if serving == Some(Digest::of(&component)) {
-                    return Ok(None);
-                }
-                let stage = |stage| {
-                    // Nobody listens any more when the directory is being closed.
-                    let _ = stages.send((skill.clone(), generation, stage));
-                };
-                let loaded = engine
-                    .load(&skill, component, settings.limits.clone(), stage)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                version(&skill, settings.mount, settings.timeout, loaded).map(Some)
-            }
-            .await;
-            // Some reasons hold names of the component's choosing.
-            let result = result.map_err(|reason| bounded(reason, MAX_REASON));
+            let stage = |stage| {
+                // Nobody listens any more when the directory is being closed.
+                let _ = stages.send((skill.clone(), generation, stage));
+            };
+            let result = load(&engine, &skill, file, settings, serving, stage).await;
             Answer { skill, generation, result }
-        })
+        });
+        if let Some(slot) = self.slots.get_mut(&name) {
+            slot.loading(task);
+        }
     }
 
     fn stage(&mut self, skill: &SkillName, generation: u64, stage: LoadStage) -> bool {
@@ -331,7 +362,10 @@ impl Keeper {
                 }
                 slot.enter(SkillState::Ready, now)
             }
-            Err(reason) => {
+            Err(Unloaded { reason, may_pass }) => {
+                if may_pass {
+                    slot.retry_later(Instant::now());
+                }
                 let serving = slot.serving.as_ref().map(|old| old.digest.to_string());
                 tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"),
                     "skill failed to load");
@@ -341,7 +375,8 @@ impl Keeper {
     }
 
     /// Publish the catalog as it is now.
-    fn published(&mut self) {
+    fn publish(&mut self) {
+        (self.published_at, self.publish_at) = (Instant::now(), None);
         self.settled |= self.slots.values().all(Slot::settled);
         let offers = self.slots.iter().flat_map(|(skill, slot)| {
             slot.serving
@@ -384,12 +419,11 @@ impl Keeper {
         }
         self.owners = owners;
         self.publish.send_modify(|current| {
-            let same = current.tools.len() == catalog.tools.len()
-                && current
-                    .tools
-                    .iter()
-                    .zip(&catalog.tools)
-                    .all(|((a, x), (b, y))| a == b && x.spec == y.spec);
+            let same =
+                current.tools.len() == catalog.tools.len()
+                    && current.tools.iter().zip(&catalog.tools).all(|((a, x), (b, y))| {
+                        a == b && (Arc::ptr_eq(&x.spec, &y.spec) || x.spec == y.spec)
+                    });
             catalog.revision = current.revision + u64::from(!same);
             *current = Arc::new(catalog);
         });
@@ -401,36 +435,4 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-/// Read a whole file, unless it is too large or changes meanwhile.
-fn read(path: &Path, identity: &Identity) -> Result<Vec<u8>, String> {
-    let unreadable = |error: io::Error| format!("it cannot be read: {error}");
-    let file = fs::File::open(path).map_err(unreadable)?;
-    let meta = file.metadata().map_err(unreadable)?;
-    if meta.len() > MAX_FILE {
-        return Err(format!("it has {} bytes; at most {MAX_FILE} (64 MiB) are loaded", meta.len()));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    (&file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    let after = file.metadata().map_err(unreadable)?;
-    if Identity::of(&after) != *identity || bytes.len() as u64 != after.len() {
-        return Err("it changed while it was read; is it still being copied?".into());
-    }
-    Ok(bytes)
-}
-
-fn version(skill: &SkillName, mount: Mount, timeout: Duration, loaded: Loaded) -> Result<Version, String> {
-    let tools = loaded
-        .tools
-        .into_iter()
-        .map(|spec| {
-            let name = match mount {
-                Mount::Prefixed => ToolName::prefixed(skill, &spec.name),
-                Mount::Root => ToolName::at_root(&spec.name),
-            };
-            Ok((name.map_err(|error| format!("a tool is named wrongly: {error}"))?, Arc::new(spec)))
-        })
-        .collect::<Result<_, String>>()?;
-    Ok(Version { digest: loaded.digest, tools, timeout, invoke: loaded.skill })
 }

@@ -7,10 +7,12 @@
 
 mod contest;
 mod directory;
+mod load;
 mod scan;
 mod settings;
 mod slot;
 mod watch;
 
 pub use directory::{Directory, DirectoryError};
+pub use scan::files;
 pub use settings::{Mount, SkillSettings, SkillsSettings};

@@ -1,13 +1,15 @@
 //! One look at the folder.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use skillhost_core::SkillName;
+
+use crate::SkillsSettings;
 
 /// What makes a file the same as before without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,21 @@ pub(crate) struct Scan {
     pub(crate) skills: BTreeMap<SkillName, Found>,
     /// File names that cannot be skills, and why.
     pub(crate) refused: BTreeMap<String, String>,
+    /// Folders below the folder that links lead into.
+    pub(crate) linked: BTreeSet<PathBuf>,
+}
+
+/// The skills of the folder: each one's file with links resolved, or why it has none that is opened.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn files(settings: &SkillsSettings) -> io::Result<BTreeMap<SkillName, Result<PathBuf, String>>> {
+    let scan = scan(&settings.dir, settings.max_skills)?;
+    let file = |found| match found {
+        Found::File(path, _) => Ok(path),
+        Found::Refused(reason) => Err(reason),
+    };
+    Ok(scan.skills.into_iter().map(|(name, found)| (name, file(found))).collect())
 }
 
 /// Look at the folder. Only names that end in `.wasm` count, and not those that begin with a dot.
@@ -72,6 +89,11 @@ pub(crate) fn scan(dir: &Path, max_skills: usize) -> io::Result<Scan> {
             Ok(name) => {
                 // Gone between the listing and now: as if it had never been listed.
                 if let Some(found) = look(&root, &file)? {
+                    if let Found::File(path, _) = &found
+                        && let Some(folder) = path.parent().filter(|folder| *folder != root)
+                    {
+                        scan.linked.insert(folder.to_owned());
+                    }
                     scan.skills.insert(name, found);
                 }
             }
@@ -126,10 +148,19 @@ mod tests {
         fs::write(at("saga.wasm"), b"x").unwrap();
         fs::write(at(".hidden.wasm"), b"x").unwrap();
         fs::write(at("notes.txt"), b"x").unwrap();
+        fs::create_dir(at("store")).unwrap();
+        fs::write(at("store/blob"), b"x").unwrap();
+        symlink("store/blob", at("f.wasm")).unwrap();
         let scan = scan(dir.path(), 100).unwrap();
-        assert_eq!(scan.skills.keys().map(SkillName::as_str).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+        assert_eq!(
+            scan.skills.keys().map(SkillName::as_str).collect::<Vec<_>>(),
+            ["a", "b", "c", "d", "e", "f"]
+        );
         assert!(matches!(found(&scan, "a"), Found::File(..)));
         assert!(matches!(found(&scan, "c"), Found::File(path, _) if path.ends_with("a.wasm")));
+        let store = dir.path().canonicalize().unwrap().join("store");
+        assert!(matches!(found(&scan, "f"), Found::File(path, _) if *path == store.join("blob")));
+        assert_eq!(scan.linked, [store].into());
         for name in ["b", "d", "e"] {
             assert!(matches!(found(&scan, name), Found::Refused(_)), "{name}");
         }

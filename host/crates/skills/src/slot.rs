@@ -6,7 +6,7 @@ use std::{
 };
 
 use skillhost_core::{Digest, Invoke, SkillState, SkillStatus, ToolName, ToolSpec};
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
 use crate::scan::Found;
 
@@ -29,11 +29,26 @@ pub(crate) struct Slot {
     /// Grows with each version of the file; answers to older loads are stale.
     pub(crate) generation: u64,
     loading: Option<AbortHandle>,
+    /// When to load the same file again.
+    pub(crate) retry_at: Option<Instant>,
+    retries: u32,
 }
+
+/// Loading the same file again, in seconds after each failure.
+const RETRIES: [u64; 5] = [1, 4, 15, 60, 240];
 
 impl Slot {
     pub(crate) fn new(found: Found, now: SystemTime) -> Self {
-        Self { found, state: SkillState::Waiting, since: now, serving: None, generation: 0, loading: None }
+        Self {
+            found,
+            state: SkillState::Waiting,
+            since: now,
+            serving: None,
+            generation: 0,
+            loading: None,
+            retry_at: None,
+            retries: 0,
+        }
     }
 
     /// Enter `state`. Answers whether that is a change.
@@ -49,10 +64,18 @@ impl Slot {
     /// The file has another version: what was being loaded is of no use any more.
     pub(crate) fn replaced(&mut self, found: Found, now: SystemTime) -> u64 {
         self.abort();
+        (self.retry_at, self.retries) = (None, 0);
         self.found = found;
         self.generation += 1;
         self.enter(SkillState::Waiting, now);
         self.generation
+    }
+
+    /// It failed for a reason that may pass: try again, a few times.
+    pub(crate) fn retry_later(&mut self, now: Instant) {
+        let wait = RETRIES.get(self.retries as usize).copied().map(Duration::from_secs);
+        self.retries += 1;
+        self.retry_at = wait.map(|wait| now + wait);
     }
 
     pub(crate) fn loading(&mut self, task: AbortHandle) {
@@ -93,4 +116,24 @@ pub(crate) fn changed_tools<'a>(old: &Version, new: &'a Version) -> Vec<&'a Tool
         })
         .map(|(name, _)| name)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_tried_again_a_few_times_and_a_new_one_from_the_start() {
+        let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
+        let mut slot = Slot::new(Found::Refused(String::new()), wall);
+        for seconds in RETRIES {
+            slot.retry_later(now);
+            assert_eq!(slot.retry_at, Some(now + Duration::from_secs(seconds)));
+        }
+        slot.retry_later(now);
+        assert_eq!(slot.retry_at, None);
+        slot.replaced(Found::Refused(String::new()), wall);
+        slot.retry_later(now);
+        assert_eq!(slot.retry_at, Some(now + Duration::from_secs(RETRIES[0])));
+    }
 }

@@ -1,6 +1,9 @@
 //! Notifications from the file system: no polling.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
@@ -25,6 +28,8 @@ pub(crate) enum Change {
 pub(crate) struct Watch {
     watcher: RecommendedWatcher,
     dir: PathBuf,
+    /// Folders below it that links lead into.
+    followed: BTreeSet<PathBuf>,
 }
 
 impl Watch {
@@ -43,7 +48,7 @@ impl Watch {
                 let _ = sender.send(change);
             }
         })?;
-        let mut watch = Self { watcher, dir: dir.to_owned() };
+        let mut watch = Self { watcher, dir: dir.to_owned(), followed: BTreeSet::new() };
         watch.watcher.watch(dir, RecursiveMode::NonRecursive)?;
         if let Some(parent) = dir.parent() {
             // A parent that cannot be watched only costs the return of a deleted folder.
@@ -56,6 +61,25 @@ impl Watch {
     pub(crate) fn renew(&mut self) {
         let _ = self.watcher.unwatch(&self.dir);
         let _ = self.watcher.watch(&self.dir, RecursiveMode::NonRecursive);
+    }
+
+    /// Watch these folders too, and no others. Answers whether any is new.
+    pub(crate) fn follow(&mut self, linked: &BTreeSet<PathBuf>) -> bool {
+        for gone in self.followed.difference(linked) {
+            // Its watch went with it.
+            let _ = self.watcher.unwatch(gone);
+        }
+        let mut news = false;
+        for folder in linked.difference(&self.followed) {
+            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => news = true,
+                Err(error) => {
+                    tracing::warn!(%error, "a folder that a skill's link leads into cannot be watched");
+                }
+            }
+        }
+        self.followed.clone_from(linked);
+        news
     }
 }
 
@@ -70,7 +94,9 @@ fn classify(event: &Event, dir: &Path) -> Option<Change> {
         )
         .then_some(Change::Folder);
     }
-    let path = event.paths.iter().find(|path| path.parent() == Some(dir) && is_wasm(path))?;
+    // Of its parent's other folders we hear too. Within, any name counts: links lead to files, or through
+    // other links, that need not be named like skills.
+    let path = event.paths.iter().find(|path| path.starts_with(dir))?;
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Written(path.clone())),
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
@@ -79,8 +105,4 @@ fn classify(event: &Event, dir: &Path) -> Option<Change> {
         EventKind::Remove(_) | EventKind::Modify(_) => Some(Change::Names),
         EventKind::Access(_) | EventKind::Any | EventKind::Other => None,
     }
-}
-
-fn is_wasm(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wasm")
 }

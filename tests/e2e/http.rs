@@ -71,15 +71,25 @@ fn foreign_hosts_and_pages_are_refused_on_every_route() {
 #[test]
 fn bad_bodies_are_answered() {
     let server = samples().serve();
-    let answer = post(server.url(), &[], "{not json");
-    assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.body);
+    for (body, code) in [
+        ("{not json", -32700),
+        ("", -32700),
+        ("[]", -32600),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, -32600),
+    ] {
+        let answer = post(server.url(), &[], body);
+        assert_eq!((answer.status, &answer.message()["error"]["code"]), (400, &json!(code)), "{body}");
+    }
     let answer = call(server.url(), "text_word_count", json!({"text": "x".repeat(20 << 20)}));
     assert_eq!(answer.status, 413);
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let body = modern("tools/call", json!({"name": "faulty_echo", "arguments": {"a": 0}}))
         .replace("\"a\":0", &format!("\"a\":{deep}"));
     let answer = post(server.url(), &[("mcp-protocol-version", "2026-07-28")], &body);
-    assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.body);
+    assert_eq!((answer.status, &answer.message()["id"]), (400, &json!(1)), "{}", answer.body);
+    let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "x")];
+    let answer = post(server.url(), &headers, &modern("tools/call", json!({"name": "x", "arguments": [1]})));
+    assert_eq!(answer.message()["error"]["code"], -32602, "{}", answer.body);
     let answer = call(server.url(), "text_word_count", json!({"text": "alive"})).message();
     assert_eq!(answer["result"]["structuredContent"]["words"], 1);
 }

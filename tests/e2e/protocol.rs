@@ -58,10 +58,19 @@ fn lines_that_are_no_messages_are_answered() {
     client.send_line("{this is not json");
     let answer = client.wait_for("the parse error", |message| message["error"]["code"] == -32700);
     assert_eq!(answer["id"], Value::Null);
+    for line in ["[]", "5", r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#] {
+        client.send_line(line);
+        let answer = client.wait_for("the refusal", |message| message["error"]["code"] == -32600);
+        assert_eq!(answer["id"], Value::Null, "{line}");
+    }
     client.send_line(r#"{"jsonrpc":"2.0","id":99,"method":5}"#);
     assert_eq!(client.wait(99)["error"]["code"], -32600);
-    let id = client.begin("tools/call", json!({"name": 5}));
-    assert!(client.wait(id)["error"]["code"].is_i64());
+    for params in [json!({"name": 5}), json!({"name": "x", "arguments": [1]}), json!({})] {
+        let id = client.begin("tools/call", params);
+        let answer = client.wait(id);
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("malformed"), "{answer}");
+    }
     let id = client.begin("no/such/method", json!({}));
     assert_eq!(client.wait(id)["error"]["code"], -32601);
 }

@@ -1,5 +1,5 @@
 //! Host and Origin checks around the whole router, against DNS rebinding: a page in a browser must not
-//! reach a host on this machine by a name of its own. And the bound on bodies.
+//! reach a host on this machine by a name of its own.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -7,13 +7,12 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, StatusCode, Uri,
-        header::{CONTENT_LENGTH, HOST, ORIGIN},
+        header::{HOST, ORIGIN},
         uri::Authority,
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures::StreamExt as _;
 
 /// Who may be asked for, and by which pages.
 #[derive(Debug)]
@@ -79,31 +78,6 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, nex
             tracing::warn!(reason, "request refused");
             (StatusCode::FORBIDDEN, reason).into_response()
         }
-    }
-}
-
-/// Refuses a body that says it is larger than `max` bytes, after reading it away: a client that is still
-/// writing when the connection is closed never sees the answer.
-pub(crate) async fn limit(State(max): State<usize>, request: Request, next: Next) -> Response {
-    /// What is read away at most; beyond it the client has to live with a closed connection.
-    const DRAIN: usize = 256 << 20;
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    match length {
-        Some(length) if length > max => {
-            let mut body = request.into_body().into_data_stream();
-            let mut read = 0;
-            while let Some(Ok(chunk)) = body.next().await {
-                read += chunk.len();
-                if read > DRAIN {
-                    break;
-                }
-            }
-            let reason =
-                format!("the request has {length} bytes, at most {max} are read (`server.max_request`)");
-            (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
-        }
-        _ => next.run(request).await,
     }
 }
 

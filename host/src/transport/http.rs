@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     McpServer,
-    guard::{Guard, guard, limit},
+    body::{limit, refuse},
+    guard::{Guard, guard},
 };
 use crate::config::HttpSettings;
 
@@ -71,6 +72,7 @@ pub(crate) async fn serve(
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
     let router = Router::new()
         .nest_service("/mcp", mcp)
+        .layer(middleware::from_fn_with_state(settings.max_request, refuse))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
         .layer(middleware::from_fn_with_state(hosts, guard));
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.

@@ -10,14 +10,14 @@ use futures::FutureExt as _;
 use rmcp::{
     ErrorData, Peer, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, MetaObject,
-        PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
-        ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
+        Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProgressNotificationParam,
+        ProgressToken, ProtocolVersion, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value};
-use skillhost_core::{Caller, Catalog, ClientFeatures, ClientLink, Progress};
+use skillhost_core::{Caller, Catalog, ClientFeatures, ClientLink, Progress, text::bounded};
 use skillhost_pipeline::{Dispatcher, Request};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ use super::{reply, tools};
 
 /// Tools in one page of `tools/list`.
 const PAGE: usize = 500;
+/// Changes after one that clients were told of are told together, after this long: each costs them a listing.
+const CHANGES_EVERY: Duration = Duration::from_millis(250);
 /// How long clients may keep a listing that they cannot be told to drop.
 const LIST_TTL_MS: u64 = 60_000;
 /// Progress reports that may wait for a slow client; more are dropped.
@@ -95,6 +97,7 @@ async fn tell_sessions(inner: Arc<Inner>) {
             // Each on its own: one that does not read must not keep the others from hearing.
             tokio::spawn(async move { peer.notify_tool_list_changed().await });
         }
+        tokio::time::sleep(CHANGES_EVERY).await;
     }
 }
 
@@ -253,6 +256,28 @@ impl ServerHandler for McpServer {
         .await
     }
 
+    /// What rmcp could not read as a request it knows: another method, or one of ours with wrong parameters.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let params = request.params.unwrap_or_default();
+        let problem = match &*request.method {
+            "tools/call" => serde_json::from_value::<CallToolRequestParams>(params).err(),
+            "tools/list" => serde_json::from_value::<PaginatedRequestParams>(params).err(),
+            _ => None,
+        };
+        let method = bounded(request.method, 100);
+        Err(match problem {
+            Some(error) => {
+                let text = bounded(format!("the parameters of {method} are malformed: {error}"), 500);
+                ErrorData::invalid_params(text, None)
+            }
+            None => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None),
+        })
+    }
+
     async fn on_initialized(&self, cx: NotificationContext<RoleServer>) {
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner).push(cx.peer);
     }
@@ -274,6 +299,7 @@ impl ServerHandler for McpServer {
                 told = revision;
                 // A stream that cannot be written is cancelled by rmcp.
                 let _ = cx.sink().notify_tool_list_changed().await;
+                tokio::time::sleep(CHANGES_EVERY).await;
             }
         }
     }

@@ -1,8 +1,10 @@
 //! How clients reach the host: MCP over stdio and over HTTP.
 
+mod body;
 mod guard;
 pub(crate) mod http;
 mod mcp;
+mod refusal;
 pub(crate) mod reply;
 pub(crate) mod stdio;
 mod tools;

@@ -8,11 +8,10 @@ use std::{io, sync::Arc};
 use futures::{SinkExt, StreamExt as _};
 use rmcp::{
     ErrorData, RoleServer, ServiceExt as _,
-    model::RequestId,
+    model::JsonRpcMessage,
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
-use serde::Deserialize;
 use skillhost_pipeline::Dispatcher;
 use tokio::{
     io::{Stdin, Stdout},
@@ -24,7 +23,7 @@ use tokio_util::{
     sync::CancellationToken,
 };
 
-use super::{McpServer, http::drain};
+use super::{McpServer, http::drain, refusal};
 
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
@@ -110,8 +109,10 @@ impl Transport<RoleServer> for Lines {
                 Ok(Line::NotUtf8) => Some((None, ErrorData::parse_error("the message is not UTF-8", None))),
                 Ok(Line::Text(line)) if line.trim().is_empty() => None,
                 Ok(Line::Text(line)) => match serde_json::from_str(&line) {
+                    // A request whose `id` cannot be one looks like a notification.
+                    Ok(JsonRpcMessage::Notification(_)) if refusal::asks(&line) => refusal::of(&line),
                     Ok(message) => return Some(message),
-                    Err(error) => refusal(&line, &error),
+                    Err(_) => refusal::of(&line),
                 },
             };
             if let Some((id, error)) = answer {
@@ -125,49 +126,5 @@ impl Transport<RoleServer> for Lines {
     async fn close(&mut self) -> io::Result<()> {
         let mut output = self.output.lock().await;
         SinkExt::<String>::close(&mut *output).await.map_err(io::Error::other)
-    }
-}
-
-/// The answer to a line that is no message, or nothing for a notification, which must not be answered.
-fn refusal(line: &str, error: &serde_json::Error) -> Option<(Option<RequestId>, ErrorData)> {
-    // Skipping values does not recurse: this finds the id beside arguments that are nested too deep.
-    #[derive(Deserialize)]
-    struct Envelope {
-        id: Option<RequestId>,
-        method: Option<serde::de::IgnoredAny>,
-    }
-    match serde_json::from_str::<Envelope>(line) {
-        Ok(Envelope { id: None, method: Some(_) }) => None,
-        Ok(Envelope { id, .. }) => {
-            Some((id, ErrorData::invalid_request(format!("not a request of this protocol: {error}"), None)))
-        }
-        Err(_) => Some((None, ErrorData::parse_error(format!("not JSON: {error}"), None))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(line: &str) -> Option<(Option<RequestId>, i32)> {
-        let error = serde_json::from_str::<RxJsonRpcMessage<RoleServer>>(line).unwrap_err();
-        refusal(line, &error).map(|(id, error)| (id, error.code.0))
-    }
-
-    #[test]
-    fn every_bad_line_with_an_id_is_answered_by_it() {
-        assert_eq!(answer("{nonsense"), Some((None, -32700)));
-        let deep = format!(
-            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"x","arguments":{{"a":{}{}}}}}}}"#,
-            "[".repeat(10_000),
-            "]".repeat(10_000)
-        );
-        assert_eq!(answer(&deep), Some((Some(RequestId::Number(7)), -32600)));
-        assert_eq!(answer(r#"{"id":"a","foo":1}"#), Some((Some(RequestId::String("a".into())), -32600)));
-        assert_eq!(
-            answer(r#"{"jsonrpc":"2.0","id":9,"method":5}"#),
-            Some((Some(RequestId::Number(9)), -32600))
-        );
-        assert_eq!(answer(r#"{"jsonrpc":"1.0","method":"notifications/x"}"#), None);
     }
 }

@@ -120,6 +120,20 @@ fn a_cancelled_call_stops_its_guest() {
 }
 
 #[test]
+fn a_signal_lets_a_call_in_flight_end() {
+    let host = samples();
+    let mut client = host.stdio();
+    client.tools();
+    let call = client.begin_call("faulty_log_flood", json!({"lines": 1_000_000}));
+    client.wait_log("the guest at work", |line| line["target"] == "skillhost::guest");
+    let killed = std::process::Command::new("kill").arg(client.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    let answer = client.wait(call);
+    assert_ne!(answer["result"]["isError"], true, "{answer}");
+    assert_eq!(client.close().0, Some(0));
+}
+
+#[test]
 fn the_end_of_stdin_is_the_end() {
     let mut client = samples().stdio();
     client.tools();

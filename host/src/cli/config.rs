@@ -10,6 +10,15 @@ use super::{Common, out};
 pub(super) struct Config {
     #[command(subcommand)]
     command: Command,
+    /// Address that `serve` would listen on
+    #[arg(
+        long,
+        global = true,
+        env = "SKILLHOST_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDRESS:PORT"
+    )]
+    listen: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +35,10 @@ enum Command {
 
 impl Config {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let raw = common.raw()?;
+        let mut raw = common.raw()?;
+        if self.listen.is_some() {
+            raw.server.listen = self.listen;
+        }
         raw.clone().check()?;
         match self.command {
             Command::Check => out::text("the configuration is sound\n")?,

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
-use skillhost_core::{SkillName, ToolName, ToolSpec};
+use skillhost_core::{Schema, SkillName, ToolName, ToolSpec};
 use skillhost_engine::Loaded;
 use skillhost_skills::{Mount, SkillSettings, files};
 
@@ -156,9 +156,10 @@ fn page(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings) -> 
         if !said.is_empty() {
             writeln!(text, "  says it is: {}", said.join(", "))?;
         }
-        writeln!(text, "  arguments: {}", Value::Object(spec.input.raw().clone()))?;
+        let schema = |schema: &Schema| out::harmless(&Value::Object(schema.raw().clone()).to_string());
+        writeln!(text, "  arguments: {}", schema(&spec.input))?;
         if let Some(output) = &spec.output {
-            writeln!(text, "  result:    {}", Value::Object(output.raw().clone()))?;
+            writeln!(text, "  result:    {}", schema(output))?;
         }
     }
     Ok(text)

@@ -143,8 +143,7 @@ fn start(mut raw: Raw, level: Option<&str>) -> anyhow::Result<Settings> {
         raw.log.level.get_or_insert_with(|| level.to_owned());
     }
     let settings = raw.check()?;
-    skillhost_telemetry::init(settings.log_format, &settings.log_level)
-        .map_err(|error| ConfigError::value("log.level", format!("cannot be used: {error}")))?;
+    skillhost_telemetry::init(settings.log_format, &settings.log_level)?;
     Ok(settings)
 }
 

@@ -23,12 +23,24 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// An error to stderr.
 pub(super) fn error(error: &anyhow::Error) {
     // There is nobody else to tell.
-    let _ = writeln!(io::stderr().lock(), "error: {error:#}");
+    let _ = writeln!(io::stderr().lock(), "error: {}", harmless(&format!("{error:#}")));
 }
 
-/// Text of a skill, for a terminal: control characters are escaped.
+/// Text of a skill, for a terminal: what could move the cursor or turn the reading order is escaped.
 pub(super) fn harmless(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] })
-        .collect()
+    let harmful = |c: char| {
+        c.is_control() && c != '\n'
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().flat_map(|c| if harmful(c) { c.escape_unicode().collect() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_nothing_to_obey() {
+        assert_eq!(harmless("a\u{1b}[2J\n\u{202e}b\u{9b}ä"), "a\\u{1b}[2J\n\\u{202e}b\\u{9b}ä");
+    }
 }

@@ -20,7 +20,10 @@ pub(crate) fn read(path: &Path) -> Result<Raw, ConfigError> {
     let mut raw = parse(path, &text)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     for relative in [&mut raw.server.skills, &mut raw.server.data].into_iter().flatten() {
-        *relative = folder.join(&relative);
+        // An empty one stays that, to be refused.
+        if !relative.as_os_str().is_empty() {
+            *relative = folder.join(&relative);
+        }
     }
     Ok(raw)
 }

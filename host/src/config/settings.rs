@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::uri::Authority;
 use bytesize::ByteSize;
 use skillhost_core::SkillName;
 use skillhost_engine::Limits;
@@ -121,13 +122,13 @@ impl Raw {
             http: HttpSettings {
                 listen: resolve(&listen)?,
                 allow_unauthenticated_network: server.allow_unauthenticated_network.expect(set),
-                allowed_hosts: server.allowed_hosts.expect(set),
-                allowed_origins: server.allowed_origins.expect(set),
+                allowed_hosts: each("server.allowed_hosts", server.allowed_hosts, host)?,
+                allowed_origins: each("server.allowed_origins", server.allowed_origins, origin)?,
                 max_request: bytes("server.max_request", server.max_request, 1 << 10, 1 << 30)?,
             },
-            data,
+            data: folder("server.data", data)?,
             skills: SkillsSettings {
-                dir: server.skills.expect(set),
+                dir: folder("server.skills", server.skills.expect(set))?,
                 max_skills: within("server.max_skills", server.max_skills.expect(set), 1, 10_000)?,
                 skills: by_name.collect::<Result<_, _>>()?,
                 defaults: skill("defaults", &defaults, &defaults, max_memory)?,
@@ -146,10 +147,10 @@ impl Raw {
                     bytes: bytes("server.max_arguments", server.max_arguments, 2, 1 << 30)?,
                     depth: within("server.max_depth", server.max_depth.expect(set), 1, 100)?,
                 },
-                ready_wait: server.ready_wait.expect(set),
+                ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
             log_format: log.format.expect(set),
-            log_level: log.level.expect(set),
+            log_level: level(log.level.expect(set))?,
         })
     }
 }
@@ -226,6 +227,56 @@ fn time(key: &str, value: Option<Duration>) -> Result<Duration, ConfigError> {
         return Err(ConfigError::value(key, "must be from 1ms to 24h"));
     }
     Ok(value)
+}
+
+fn at_most(key: &str, value: Option<Duration>, max: Duration) -> Result<Duration, ConfigError> {
+    let value = value.expect("filled");
+    if value > max {
+        return Err(ConfigError::value(key, format!("must be at most {} s", max.as_secs())));
+    }
+    Ok(value)
+}
+
+fn folder(key: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
+    if path.as_os_str().is_empty() {
+        return Err(ConfigError::value(key, "is empty; name a folder"));
+    }
+    Ok(path)
+}
+
+fn level(filter: String) -> Result<String, ConfigError> {
+    match skillhost_telemetry::check(&filter) {
+        Ok(()) => Ok(filter),
+        Err(error) => Err(ConfigError::value("log.level", format!("cannot be used: {error}"))),
+    }
+}
+
+fn each(
+    key: &str,
+    values: Option<Vec<String>>,
+    problem: fn(&str) -> Option<&'static str>,
+) -> Result<Vec<String>, ConfigError> {
+    let values = values.expect("filled");
+    match values.iter().find_map(|value| Some((value, problem(value)?))) {
+        Some((value, problem)) => Err(ConfigError::value(key, format!("holds `{value}`: {problem}"))),
+        None => Ok(values),
+    }
+}
+
+/// What is wrong with a value for the header `Host`.
+fn host(value: &str) -> Option<&'static str> {
+    let sound =
+        value.parse::<Authority>().is_ok_and(|it| !it.host().is_empty() && !it.as_str().contains('@'));
+    (!sound).then_some("write a name such as `tools.example`, with a port where only that counts")
+}
+
+/// What is wrong with a value for the header `Origin`.
+fn origin(value: &str) -> Option<&'static str> {
+    let sound = value
+        .trim_end_matches('/')
+        .split_once("://")
+        .is_some_and(|(scheme, rest)| !scheme.is_empty() && host(rest).is_none());
+    (!sound).then_some("write `scheme://name`, with a port where it is not the scheme's own")
 }
 
 fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {

@@ -27,6 +27,12 @@ fn errors_say_where_and_what_to_write() {
         "[server]\ndata = \"/x\"\nlisten = \"nonsense\"",
         "[engine]\ninstances = 0\n[server]\ndata = \"/x\"",
         "[skills.text]\nqqqqqqqqqqqqqqq = 1",
+        "[server]\ndata = \"\"",
+        "[server]\ndata = \"/x\"\nskills = \"\"",
+        "[server]\ndata = \"/x\"\nready_wait = \"1h\"",
+        "[server]\ndata = \"/x\"\nallowed_hosts = [\"http://tools.example\"]",
+        "[server]\ndata = \"/x\"\nallowed_origins = [\"tools.example\"]",
+        "[server]\ndata = \"/x\"\n[log]\nlevel = \"loud=very\"",
         "not toml",
     ]
     .map(|text| format!("{text}\n=> {}", refused(text)))

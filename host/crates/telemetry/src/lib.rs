@@ -36,15 +36,26 @@ pub enum LogError {
     Twice,
 }
 
+/// Whether [`init`] would take `filter`.
+///
+/// # Errors
+/// When it does not parse.
+pub fn check(filter: &str) -> Result<(), LogError> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    // Of the protocol library only what is wrong: at `info` it logs whole messages.
+    EnvFilter::try_new(format!("rmcp=warn,{filter}"))
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })
+}
+
 /// Start logging to stderr. `filter` is a level, or `target=level` pairs separated by commas.
 ///
 /// # Errors
 /// When the filter does not parse, or logging was started before.
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
-    // Of the protocol library only what is wrong: at `info` it logs whole messages.
-    let parsed = EnvFilter::try_new(format!("rmcp=warn,{filter}"))
-        .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })?;
-    let registry = tracing_subscriber::registry().with(parsed);
+    let registry = tracing_subscriber::registry().with(parse(filter)?);
     match format {
         Format::Json => registry
             .with(

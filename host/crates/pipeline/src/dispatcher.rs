@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
-use crate::{admission, attempt, validation};
+use crate::{admission, attempt, validation::Checks};
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -71,13 +71,14 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     settings: Settings,
     calls: TaskTracker,
+    checks: Checks,
 }
 
 impl Dispatcher {
     /// A dispatcher for the tools of `catalog`.
     #[must_use]
     pub fn new(catalog: watch::Receiver<Arc<Catalog>>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self { catalog, clock, settings, calls: TaskTracker::new() }
+        Self { catalog, clock, settings, calls: TaskTracker::new(), checks: Checks::new() }
     }
 
     /// The tools right now.
@@ -162,7 +163,7 @@ impl Dispatcher {
         let spec = Arc::clone(&entry.spec);
         let work = arguments.work(&spec);
         let arguments =
-            validation::run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
+            self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
 
         // 4. The attempt.
         let call = Call {
@@ -183,7 +184,7 @@ impl Dispatcher {
         // 5. Validate the result: what breaks its own contract must not reach a model.
         let Outcome::Reply(reply) = report.result?;
         let work = result::work(&entry.spec, &reply);
-        validation::run(work, deadline, &request.cancel, move || result::check(&entry.spec, reply)).await
+        self.checks.run(work, deadline, &request.cancel, move || result::check(&entry.spec, reply)).await
     }
 }
 

@@ -57,8 +57,12 @@ impl Watch {
         Ok((watch, receiver))
     }
 
-    /// Watch the folder anew, after it was deleted and made again.
+    /// Watch the folder anew, after it was deleted and made again, and what is below it with the next
+    /// [`Watch::follow`].
     pub(crate) fn renew(&mut self) {
+        for gone in std::mem::take(&mut self.followed) {
+            let _ = self.watcher.unwatch(&gone);
+        }
         let _ = self.watcher.unwatch(&self.dir);
         let _ = self.watcher.watch(&self.dir, RecursiveMode::NonRecursive);
     }

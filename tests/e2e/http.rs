@@ -6,6 +6,7 @@ use crate::samples;
 
 struct Answer {
     status: u16,
+    session: Option<String>,
     body: String,
 }
 
@@ -28,7 +29,9 @@ fn post(url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         request = request.header(*name, *value);
     }
     let mut response = request.send(body).expect("answered");
-    Answer { status: response.status().as_u16(), body: response.body_mut().read_to_string().expect("a body") }
+    let session = response.headers().get("mcp-session-id").map(|id| id.to_str().expect("text").to_owned());
+    let body = response.body_mut().read_to_string().expect("a body");
+    Answer { status: response.status().as_u16(), session, body }
 }
 
 fn modern(method: &str, mut params: Value) -> String {
@@ -117,10 +120,57 @@ fn a_client_that_hangs_up_ends_its_guest() {
 
 #[test]
 fn a_signal_lets_calls_in_flight_end() {
+    signalled(|url| call(url, "faulty_log_flood", json!({"lines": 1_000_000})));
+}
+
+#[test]
+fn a_signal_lets_calls_of_older_sessions_end() {
+    signalled(|url| {
+        let session = Session::open(url);
+        session.post(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params":
+            {"name": "faulty_log_flood", "arguments": {"lines": 1_000_000}}}))
+    });
+}
+
+#[test]
+fn a_session_is_ended_by_its_client() {
+    let server = samples().serve();
+    let session = Session::open(server.url());
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let ended = agent.delete(server.url()).header("mcp-session-id", &session.id).call().unwrap();
+    assert_eq!(ended.status(), 204);
+    assert_eq!(session.post(&json!({"jsonrpc": "2.0", "id": 2, "method": "ping"})).status, 404);
+}
+
+/// A session of the revisions before 2026-07-28.
+struct Session {
+    url: String,
+    id: String,
+}
+
+impl Session {
+    fn open(url: &str) -> Self {
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "e2e", "version": "1"}});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+        let id = post(url, &[], &body.to_string()).session.expect("a session");
+        let session = Self { url: url.to_owned(), id };
+        session.post(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        session
+    }
+
+    fn post(&self, message: &Value) -> Answer {
+        let headers = [("mcp-session-id", &*self.id), ("mcp-protocol-version", "2025-06-18")];
+        post(&self.url, &headers, &message.to_string())
+    }
+}
+
+/// SIGTERM while `call` is at work: it is answered, then the host ends.
+fn signalled(call: impl FnOnce(&str) -> Answer + Send) {
     let server = samples().serve();
     let answer = std::thread::scope(|scope| {
         let url = server.url().to_owned();
-        let call = scope.spawn(move || call(&url, "faulty_log_flood", json!({"lines": 1_000_000})));
+        let call = scope.spawn(move || call(&url));
         server.wait_log("the guest at work", |line| line["target"] == "skillhost::guest");
         let killed = std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
         assert!(killed.success());

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use skillhost_core::{
-    Call, CallId, Caller, ClientFeatures, Clock as _, FailureKind, Invoke, NoClient, Outcome, SkillName,
-    SystemClock,
+    Call, CallId, Caller, ClientFeatures, ClientLink, Clock as _, FailureKind, Invoke, NoClient, Outcome,
+    Progress, SkillName, SystemClock,
 };
 use skillhost_engine::{Compiler, Engine, EngineSettings, Limits, Loaded};
 
@@ -107,11 +107,27 @@ async fn a_dropped_attempt_gives_its_slot_back() {
     }
 }
 
+/// Tells that the guest asked whether it was cancelled, so that it is at work.
+#[derive(Default)]
+struct AtWork(tokio::sync::Notify);
+
+impl ClientLink for AtWork {
+    fn progress(&self, _: Progress) {}
+
+    fn cancelled(&self) -> bool {
+        self.0.notify_one();
+        false
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_that_never_got_a_slot_did_not_start() {
     let fixture = fixture(1);
     let faulty = load(&fixture.engine, FAULTY).await;
-    let _holder = faulty.skill.start(call("sleep_forever", "{}"));
+    let at_work = Arc::new(AtWork::default());
+    let link: Arc<dyn ClientLink> = at_work.clone();
+    let _holder = faulty.skill.start(Call { link, ..call("cancelled", r#"{"ms":600000}"#) });
+    at_work.0.notified().await;
     let mut waiting = faulty.skill.start(call("echo", "{}"));
     assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
     waiting.abort();

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use skillhost_core::Clock;
-use skillhost_engine::{Compiler, Engine, EngineSettings};
+use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
+use skillhost_keyvalue::Store;
 use skillhost_pipeline::{Dispatcher, TokioClock};
 use skillhost_skills::Directory;
 
@@ -13,23 +14,26 @@ use crate::config::Settings;
 /// A running host. Transports are put on top of its dispatcher.
 pub(crate) struct App {
     pub(crate) dispatcher: Arc<Dispatcher>,
-    // Watches as long as it lives.
-    _directory: Directory,
+    /// Where transports listen: no skill may reach it.
+    pub(crate) listeners: OwnListeners,
+    /// Watches as long as it lives.
+    pub(crate) directory: Arc<Directory>,
 }
 
 impl App {
     /// Start everything below the transports. Answers at once: skills load in the background.
     pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
         let clock = clock();
-        let engine = engine(settings)?;
-        let directory = Directory::open(settings.skills.clone(), engine, Arc::clone(&clock))?;
+        let listeners = OwnListeners::default();
+        let engine = engine(settings, &listeners)?;
+        let directory = Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock))?);
         let catalog = directory.catalog();
         for name in settings.skills.skills.keys().filter(|name| !catalog.borrow().skills.contains_key(*name))
         {
             tracing::warn!(skill = %name, "the configuration names a skill that is not in the skills folder");
         }
-        let dispatcher = Arc::new(Dispatcher::new(catalog, clock, settings.pipeline.clone()));
-        Ok(Self { dispatcher, _directory: directory })
+        let dispatcher = Dispatcher::new(catalog, clock, settings.pipeline.clone());
+        Ok(Self { dispatcher, listeners, directory })
     }
 }
 
@@ -38,7 +42,7 @@ fn clock() -> Arc<dyn Clock> {
 }
 
 /// The engine alone, for commands that look at a file.
-pub(crate) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
+pub(crate) fn engine(settings: &Settings, listeners: &OwnListeners) -> anyhow::Result<Engine> {
     let engine = &settings.engine;
     // The program as it was started, even if its file was replaced since.
     let program = match std::fs::exists("/proc/self/exe") {
@@ -57,6 +61,8 @@ pub(crate) fn engine(settings: &Settings) -> anyhow::Result<Engine> {
             timeout: engine.compile_timeout,
             memory: engine.compile_memory,
         },
+        listeners: listeners.clone(),
+        keyvalue: Some(Arc::new(Store::new(settings.data.join("keyvalue.sqlite")))),
     };
     Ok(Engine::new(&settings, clock())?)
 }

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use skillhost_core::{
-    Call, CallId, Caller, Catalog, ClientFeatures, Clock as _, Entry, Invoke, NoClient, SkillName,
+    Call, CallId, Caller, Catalog, ClientFeatures, Clock as _, Entry, Invoke, NoClient, NoTools, SkillName,
     SystemClock, ToolName,
 };
-use skillhost_engine::{Compiler, Engine, EngineSettings, Limits};
+use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, OwnListeners};
 use skillhost_pipeline::{Dispatcher, Request, Settings, TokioClock};
 use tokio::{runtime::Runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -23,13 +23,15 @@ fn one_call(criterion: &mut Criterion) {
         cache: cache.path().join("compiled"),
         cache_size: 1 << 30,
         compiler: Compiler::InProcess,
+        listeners: OwnListeners::default(),
+        keyvalue: None,
     };
     let engine = Engine::new(&settings, Arc::new(SystemClock)).expect("an engine");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/dist/text.wasm");
     let component = std::fs::read(file).expect("the component");
     let name = SkillName::new("text").expect("a name");
     let loaded = runtime
-        .block_on(engine.load(&name, component, Limits::default(), |_| ()))
+        .block_on(engine.load(&name, component, Allowance::default(), |_| ()))
         .unwrap_or_else(|error| panic!("{error}"));
     let skill = loaded.skill;
     let spec = loaded.tools.into_iter().find(|spec| spec.name == "word_count").expect("the tool");
@@ -59,6 +61,8 @@ fn one_call(criterion: &mut Criterion) {
                 deadline: SystemClock.now() + Duration::from_secs(30),
                 client: ClientFeatures::default(),
                 link: Arc::new(NoClient),
+                depth: 0,
+                tools: Arc::new(NoTools),
             };
             assert!(skill.start(call).await.result.is_ok());
         });
@@ -74,6 +78,7 @@ fn one_call(criterion: &mut Criterion) {
                 client: ClientFeatures::default(),
                 link: Arc::new(NoClient),
                 cancel: CancellationToken::new(),
+                parent: None,
             };
             assert!(dispatcher.call(request).await.result.is_ok());
         });

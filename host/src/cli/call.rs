@@ -45,6 +45,7 @@ impl Call {
                 client: ClientFeatures::default(),
                 link: Arc::new(NoClient),
                 cancel: stop,
+                parent: None,
             };
             Ok(reply::to_mcp(app.dispatcher.call(request).await))
         })?;

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use skillhost_core::{Schema, SkillName, ToolName, ToolSpec};
-use skillhost_engine::Loaded;
+use skillhost_engine::{Allowance, Grants, Loaded, OwnListeners, asked, check, unasked};
 use skillhost_skills::{Mount, SkillSettings, files};
 
 use super::out;
@@ -35,14 +35,17 @@ impl Inspect {
         let own = settings.skills.of(&name);
         let component = read(&file)?;
         let size = component.len();
+        // Looked at without its grants: what is wrong with those is shown, not in the way.
+        let allowance = Allowance { grants: Grants::default(), ..own.allowance(&settings.skills.protected) };
         let loaded = block_on(async {
-            Ok(engine(settings)?.load(&name, component, own.limits.clone(), |_| ()).await?)
+            let engine = engine(settings, &OwnListeners::default())?;
+            Ok(engine.load(&name, component, allowance, |_| ()).await?)
         })
         .with_context(|| format!("{} is not a skill this host can serve", file.display()))?;
         if self.json {
-            out::json(&described(&name, size, &loaded, own)?)?;
+            out::json(&described(&name, size, &loaded, own, &settings.skills.protected)?)?;
         } else {
-            out::text(&page(&name, size, &loaded, own)?)?;
+            out::text(&page(&name, size, &loaded, own, &settings.skills.protected)?)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -90,7 +93,24 @@ fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) -> anyhow::
     })
 }
 
-fn described(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings) -> anyhow::Result<Value> {
+/// Why the skill would not be loaded with its grants.
+fn problem(loaded: &Loaded, grants: &Grants, protected: &Protected) -> Option<String> {
+    if let Some(pinned) = grants.digest.filter(|pinned| *pinned != loaded.digest) {
+        return Some(format!("they are pinned to {pinned}, which is not this file: it will not be loaded"));
+    }
+    check(grants, protected).err().map(|error| error.to_string())
+}
+
+/// What no grant may reach.
+type Protected = [(&'static str, PathBuf)];
+
+fn described(
+    name: &SkillName,
+    size: usize,
+    loaded: &Loaded,
+    own: &SkillSettings,
+    protected: &Protected,
+) -> anyhow::Result<Value> {
     let tools = loaded.tools.iter().map(|spec| {
         let a = &spec.annotations;
         Ok(json!({
@@ -107,11 +127,21 @@ fn described(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings
         }))
     });
     let limits = &own.limits;
+    let asks = asked(&loaded.interfaces, &own.grants).into_iter();
+    let asks = asks.map(
+        |ask| json!({"import": ask.import, "gets": ask.gets, "needs": ask.needs, "granted": ask.granted}),
+    );
     Ok(json!({
         "name": name.as_str(),
         "digest": loaded.digest.to_string(),
         "bytes": size,
         "imports": loaded.interfaces.imports,
+        "asks": asks.collect::<Vec<_>>(),
+        "grants": {
+            "pinned": own.grants.digest.map(|digest| digest.to_string()),
+            "problem": problem(loaded, &own.grants, protected),
+            "unasked": unasked(&loaded.interfaces, &own.grants),
+        },
         "exports": loaded.interfaces.exports,
         "limits": {
             "timeout_ms": u64::try_from(own.timeout.as_millis())?, "fuel": limits.fuel, "memory_bytes": limits.memory,
@@ -121,23 +151,43 @@ fn described(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings
     }))
 }
 
-fn page(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings) -> anyhow::Result<String> {
+fn page(
+    name: &SkillName,
+    size: usize,
+    loaded: &Loaded,
+    own: &SkillSettings,
+    protected: &Protected,
+) -> anyhow::Result<String> {
     let mut text = String::new();
     let bytes = |n: usize| bytesize::ByteSize(n as u64).display().iec();
     writeln!(text, "skill    {name}\ndigest   {}\nsize     {}", loaded.digest, bytes(size))?;
     let limits = &own.limits;
     writeln!(
         text,
-        "limits   {} s, fuel {}, memory {}, result {}, {} log lines\n",
+        "limits   {} s, fuel {}, memory {}, result {}, {} log lines",
         own.timeout.as_secs_f64(),
         limits.fuel,
         bytes(limits.memory),
         bytes(limits.result),
         limits.log_lines
     )?;
-    writeln!(text, "asks for")?;
-    for import in &loaded.interfaces.imports {
-        writeln!(text, "  {:<40} {}", out::harmless(import), granted(import))?;
+    let grants = &own.grants;
+    let pinned = match grants.digest {
+        Some(_) => "pinned to a digest",
+        None if grants.is_empty() => "none: it touches nothing outside its sandbox",
+        None => "not pinned: whatever file has this name gets them",
+    };
+    writeln!(text, "grants   {pinned}")?;
+    if let Some(problem) = problem(loaded, grants, protected) {
+        writeln!(text, "  PROBLEM  {}", out::harmless(&problem))?;
+    }
+    for grant in unasked(&loaded.interfaces, grants) {
+        writeln!(text, "  UNASKED  `{grant}` is granted, but the skill does not ask for it")?;
+    }
+    writeln!(text, "\nasks for                                     and gets")?;
+    for ask in asked(&loaded.interfaces, grants) {
+        let mark = if ask.granted { ' ' } else { '!' };
+        writeln!(text, "{mark} {:<42} {}", out::harmless(&ask.import), out::harmless(&ask.gets))?;
     }
     for spec in &loaded.tools {
         writeln!(text, "\n{}", full_name(name, own, spec)?)?;
@@ -163,20 +213,4 @@ fn page(name: &SkillName, size: usize, loaded: &Loaded, own: &SkillSettings) -> 
         }
     }
     Ok(text)
-}
-
-/// What an interface gives a skill that nothing was granted to.
-fn granted(import: &str) -> &'static str {
-    let name = import.split('@').next().unwrap_or(import);
-    match name {
-        "skillhost:skill/types" => "types only",
-        "skillhost:skill/host" => "progress and cancellation; the rest is not offered yet",
-        "wasi:logging/logging" | "wasi:cli/stdout" | "wasi:cli/stderr" => "to the host's log, bounded",
-        "wasi:cli/stdin" => "empty",
-        "wasi:cli/environment" => "no variables, no arguments",
-        _ if name.starts_with("wasi:filesystem/") => "no files",
-        _ if name.starts_with("wasi:sockets/") => "no network",
-        _ if name.starts_with("wasi:cli/terminal") => "no terminal",
-        _ => "yes",
-    }
 }

@@ -12,11 +12,17 @@ mod stdio;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{ConfigError, DEFAULT_FILE, Raw, Settings, read};
+use crate::{
+    app::App,
+    config::{ConfigError, DEFAULT_FILE, Raw, Settings, read, with_environment},
+    reload::Reload,
+};
 
 /// The command could not do its work.
 const FAILED: u8 = 1;
@@ -52,7 +58,7 @@ pub(crate) struct Cli {
 }
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Common {
     /// Configuration file [default: skillhost.toml, if it is there]
     #[arg(long, global = true, env = "SKILLHOST_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -99,7 +105,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let settings = || common.settings(level);
     let result = match command {
         Command::Serve(command) => command.run(&common),
-        Command::Stdio => settings().and_then(|settings| stdio::run(&settings)),
+        Command::Stdio => stdio::run(&common),
         Command::List(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => settings().and_then(|settings| command.run(settings)),
@@ -120,6 +126,7 @@ impl Common {
             None if Path::new(DEFAULT_FILE).is_file() => read(Path::new(DEFAULT_FILE))?,
             None => Raw::default(),
         };
+        raw = with_environment(raw)?;
         if let Some(skills) = &self.skills {
             raw.server.skills = Some(skills.clone());
         }
@@ -130,6 +137,13 @@ impl Common {
             raw.log.level = Some(level.clone());
         }
         Ok(raw)
+    }
+
+    /// Take over changes of the configuration file from now on. `raw` is what counts now.
+    fn follow(&self, raw: Raw, app: &App) -> anyhow::Result<Option<Reload>> {
+        let common = self.clone();
+        Reload::start(raw, move || common.raw(), Arc::clone(&app.directory))
+            .context("the configuration file cannot be watched")
     }
 
     /// Checked settings, with logging started. `level` is used when nothing else says one.

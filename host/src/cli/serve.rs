@@ -7,6 +7,7 @@ use clap::Args;
 use super::{Common, start, stop_on_signal};
 use crate::{
     app::{App, block_on},
+    config::{Raw, raw},
     transport::http,
 };
 
@@ -19,16 +20,17 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let mut raw = common.raw()?;
-        if self.listen.is_some() {
-            raw.server.listen = self.listen;
-        }
-        let settings = start(raw, None)?;
+        let raw = common.raw()?;
+        let listen = self.listen.or_else(|| raw.server.listen.clone());
+        let server = raw::Server { listen, ..raw.server.clone() };
+        let settings = start(Raw { server, ..raw.clone() }, None)?;
         block_on(async {
             let stop = stop_on_signal()?;
             // The port first: when it is taken, nothing else needs to start.
             let listener = http::bind(&settings.http).await?;
             let app = App::start(&settings)?;
+            app.listeners.add(listener.local_addr()?);
+            let _reload = common.follow(raw, &app)?;
             http::serve(&app.dispatcher, &settings.http, listener, stop).await?;
             Ok(ExitCode::SUCCESS)
         })

@@ -2,17 +2,19 @@
 
 use std::process::ExitCode;
 
-use super::stop_on_signal;
+use super::{Common, start, stop_on_signal};
 use crate::{
     app::{App, block_on},
-    config::Settings,
     transport::stdio,
 };
 
-pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(common: &Common) -> anyhow::Result<ExitCode> {
+    let raw = common.raw()?;
+    let settings = start(raw.clone(), None)?;
     block_on(async {
         let stop = stop_on_signal()?;
-        let app = App::start(settings)?;
+        let app = App::start(&settings)?;
+        let _reload = common.follow(raw, &app)?;
         stdio::serve(&app.dispatcher, stop).await?;
         Ok(ExitCode::SUCCESS)
     })

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::source::{Source, position};
+
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -20,12 +22,24 @@ pub(crate) enum ConfigError {
     #[error("{0}")]
     Parse(Box<Parse>),
     /// A value.
-    #[error("`{key}` {problem}")]
+    #[error("{}`{key}` {problem}", .at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default())]
     Value {
         /// Which, with its table.
         key: String,
         /// What is wrong with it.
         problem: String,
+        /// Where it was said.
+        at: Option<String>,
+    },
+    /// A variable of the environment.
+    #[error("the environment variable {name}: {message}{}", .hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default())]
+    Variable {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+        /// What to write instead.
+        hint: Option<String>,
     },
 }
 
@@ -41,13 +55,31 @@ pub(crate) struct Parse {
 
 impl ConfigError {
     pub(crate) fn value(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Value { key: key.into(), problem: problem.into() }
+        Self::Value { key: key.into(), problem: problem.into(), at: None }
+    }
+
+    pub(super) fn variable(name: &str, message: &str) -> Self {
+        let (message, hint) = reword(message);
+        Self::Variable { name: name.to_owned(), message, hint }
+    }
+
+    /// The same with the place of the value, where that is known. A key that was not said itself is looked for in
+    /// the tables around it.
+    pub(super) fn at(self, source: Option<&Source>) -> Self {
+        match self {
+            Self::Value { key, problem, at: None } => {
+                let ends = key.match_indices(['.', '[']).map(|(end, _)| end).chain([key.len()]);
+                let at = source.and_then(|source| {
+                    ends.collect::<Vec<_>>().into_iter().rev().find_map(|end| source.place(&key[..end]))
+                });
+                Self::Value { key, problem, at }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn parse(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         let (message, hint) = reword(error.message());
         Self::Parse(Box::new(Parse { path: path.to_owned(), line, column, message, hint }))
     }

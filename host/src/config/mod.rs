@@ -1,14 +1,21 @@
 //! `skillhost.toml`: as written ([`raw`]), and checked ([`settings`]).
 
+mod effective;
+mod env;
 mod error;
 pub(crate) mod raw;
+mod reference;
 mod settings;
+mod source;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use effective::{effective, split};
 pub(crate) use error::ConfigError;
 pub(crate) use raw::Raw;
+pub(crate) use reference::{page, schema};
 pub(crate) use settings::{HttpSettings, Settings};
+pub(crate) use source::Source;
 
 /// The file that is read when no other is named and it is there.
 pub(crate) const DEFAULT_FILE: &str = "skillhost.toml";
@@ -19,7 +26,7 @@ pub(crate) fn read(path: &Path) -> Result<Raw, ConfigError> {
         std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
     let mut raw = parse(path, &text)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    for relative in [&mut raw.server.skills, &mut raw.server.data].into_iter().flatten() {
+    for relative in paths(&mut raw) {
         // An empty one stays that, to be refused.
         if !relative.as_os_str().is_empty() {
             *relative = folder.join(&relative);
@@ -28,8 +35,34 @@ pub(crate) fn read(path: &Path) -> Result<Raw, ConfigError> {
     Ok(raw)
 }
 
+/// `raw` with what the process's environment says over it.
+///
+/// # Errors
+/// With the variable's name, when it says something wrong.
+pub(crate) fn with_environment(raw: Raw) -> Result<Raw, ConfigError> {
+    env::over(
+        raw,
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    )
+}
+
+/// Every path of the machine in `raw`.
+fn paths(raw: &mut Raw) -> impl Iterator<Item = &mut PathBuf> {
+    let grants = raw.skills.values_mut().filter_map(|skill| skill.grants.as_mut());
+    let granted = grants.flat_map(|grants| {
+        let secrets = grants.secrets.values_mut().filter_map(|secret| match secret {
+            raw::Secret::File(file) => Some(&mut file.file),
+            raw::Secret::Variable(_) => None,
+        });
+        grants.files.iter_mut().map(|folder| &mut folder.host).chain(secrets)
+    });
+    [&mut raw.server.skills, &mut raw.server.data].into_iter().flatten().chain(granted)
+}
+
 fn parse(path: &Path, text: &str) -> Result<Raw, ConfigError> {
-    toml::from_str(text).map_err(|error| ConfigError::parse(path, text, &error))
+    let raw: Raw = toml::from_str(text).map_err(|error| ConfigError::parse(path, text, &error))?;
+    Ok(Raw { source: Some(Source::new(path, text)), ..raw })
 }
 
 /// Where state is kept when nothing else is said: the XDG state folder.

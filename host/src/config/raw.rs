@@ -1,103 +1,129 @@
-//! The configuration as it is written. Every key is optional; `docs/configuration.md` describes each.
+//! The configuration as it is written. Every key is optional. The comments here become the reference page
+//! and the JSON Schema for editors: each says unit and range; defaults are taken from [`Raw::filled`].
+
+mod grants;
+mod skill;
+mod units;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use skillhost_telemetry::Format;
 
+use super::Source;
+pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, Secret};
+pub(crate) use skill::{Bounds, Defaults, Mount, Skill};
+use units::{duration, size};
+
 /// The whole file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "skillhost.toml")]
 pub(crate) struct Raw {
+    /// Transports and folders. Changes need a restart.
     pub(crate) server: Server,
+    /// The engine. Changes need a restart.
     pub(crate) engine: Engine,
+    /// What is logged to stderr. Changes need a restart.
     pub(crate) log: Log,
-    pub(crate) defaults: Skill,
+    /// What counts for every skill that says nothing else. Changes are taken over while the host runs.
+    pub(crate) defaults: Defaults,
+    /// Skills by name. Changes are taken over while the host runs.
     pub(crate) skills: BTreeMap<String, Skill>,
+    /// Where it was read.
+    #[serde(skip)]
+    pub(crate) source: Option<Source>,
 }
 
-/// A size in the largest unit that loses nothing.
-fn size<S: Serializer>(size: &Option<ByteSize>, serializer: S) -> Result<S::Ok, S::Error> {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let Some(ByteSize(bytes)) = *size else { return serializer.serialize_none() };
-    match UNITS.iter().find(|(unit, _)| bytes > 0 && bytes % unit == 0) {
-        Some((unit, name)) => serializer.serialize_str(&format!("{} {name}", bytes / unit)),
-        None => serializer.serialize_u64(bytes),
+impl Raw {
+    /// Whether the two say the same, wherever that stands.
+    pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
+        let keys = |raw: &Self| Self { source: None, ..raw.clone() };
+        keys(self) == keys(other)
     }
 }
 
 /// `[server]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
+    /// Where `serve` listens: ADDRESS:PORT. `--listen` and `SKILLHOST_LISTEN` win.
     pub(crate) listen: Option<String>,
+    /// The folder with the skills. `--skills` and `SKILLHOST_SKILLS` win.
     pub(crate) skills: Option<PathBuf>,
+    /// The host's own folder: compiled code, values of skills. `--data` and `SKILLHOST_DATA` win. By default
+    /// `skillhost` in `$XDG_STATE_HOME`, else in `~/.local/state`.
     pub(crate) data: Option<PathBuf>,
+    /// Listen beyond loopback although nobody is authenticated.
     pub(crate) allow_unauthenticated_network: Option<bool>,
+    /// `Host` values that are served beside the loopback names and the address itself; with or without a port.
     pub(crate) allowed_hosts: Option<Vec<String>>,
+    /// Pages that may call, beside those of the allowed hosts: `scheme://name:port`.
     pub(crate) allowed_origins: Option<Vec<String>>,
-    #[serde(serialize_with = "size")]
+    /// Body of an HTTP request, 1 KiB to 1 GiB; more is answered 413.
+    #[serde(serialize_with = "units::write_size")]
+    #[schemars(schema_with = "size")]
     pub(crate) max_request: Option<ByteSize>,
-    #[serde(serialize_with = "size")]
+    /// Arguments of a call, as compact JSON, 2 B to 1 GiB.
+    #[serde(serialize_with = "units::write_size")]
+    #[schemars(schema_with = "size")]
     pub(crate) max_arguments: Option<ByteSize>,
+    /// Nesting of arguments, 1 to 100.
     pub(crate) max_depth: Option<usize>,
+    /// Files that are loaded, 1 to 10,000; further ones, by name, are refused.
     pub(crate) max_skills: Option<usize>,
+    /// How long a call or a listing waits for skills that still compile, up to 10 min.
     #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
     pub(crate) ready_wait: Option<Duration>,
 }
 
 /// `[engine]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Engine {
+    /// Calls that run at once, 1 to 10,000; more queue, in order, within their time. Calls that tools make of each
+    /// other have a quarter as many, at each depth.
     pub(crate) instances: Option<u32>,
+    /// Threads that run guests, 1 to 1,024; by default one a core. I/O and deadlines have their own.
     pub(crate) threads: Option<usize>,
-    #[serde(serialize_with = "size")]
+    /// Upper bound of every `memory`, 64 KiB to 4 GiB. Only address space is set aside.
+    #[serde(serialize_with = "units::write_size")]
+    #[schemars(schema_with = "size")]
     pub(crate) max_memory: Option<ByteSize>,
+    /// How long one component may compile, 1 ms to 24 h.
     #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
     pub(crate) compile_timeout: Option<Duration>,
-    #[serde(serialize_with = "size")]
+    /// What the compiling process may allocate, 64 MiB to 1 TiB.
+    #[serde(serialize_with = "units::write_size")]
+    #[schemars(schema_with = "size")]
     pub(crate) compile_memory: Option<ByteSize>,
-    #[serde(serialize_with = "size")]
+    /// Compiled code kept in the data folder, 1 MiB to 1 TiB; what was not used for longest goes first.
+    #[serde(serialize_with = "units::write_size")]
+    #[schemars(schema_with = "size")]
     pub(crate) cache_size: Option<ByteSize>,
 }
 
 /// `[log]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
+    /// One JSON object a line, or lines for people.
+    #[schemars(with = "Option<LogFormat>")]
     pub(crate) format: Option<Format>,
+    /// error, warn, info, debug, trace, or `target=level` pairs. `--log` and `SKILLHOST_LOG` win. Lines of skills have
+    /// the target `skillhost::guest`.
     pub(crate) level: Option<String>,
 }
 
-/// `[defaults]` and `[skills.NAME]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Skill {
-    pub(crate) mount: Option<Mount>,
-    #[serde(with = "humantime_serde")]
-    pub(crate) timeout: Option<Duration>,
-    #[serde(with = "humantime_serde")]
-    pub(crate) load_timeout: Option<Duration>,
-    pub(crate) fuel: Option<u64>,
-    #[serde(serialize_with = "size")]
-    pub(crate) memory: Option<ByteSize>,
-    pub(crate) table_elements: Option<usize>,
-    #[serde(serialize_with = "size")]
-    pub(crate) result: Option<ByteSize>,
-    pub(crate) log_lines: Option<usize>,
-    #[serde(serialize_with = "size")]
-    pub(crate) log_bytes: Option<ByteSize>,
-    pub(crate) max_tools: Option<usize>,
-}
-
-/// How tools are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// As `Format`, which knows nothing of schemas.
+#[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Mount {
-    /// `skill_tool`
-    Prefixed,
-    /// `tool`
-    Root,
+#[expect(dead_code, reason = "its schema is what counts")]
+enum LogFormat {
+    Json,
+    Pretty,
 }

@@ -1,6 +1,11 @@
 //! The configuration, checked and with every default filled in.
 
+mod grants;
+mod skill;
+mod values;
+
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
     time::Duration,
@@ -9,13 +14,14 @@ use std::{
 use axum::http::uri::Authority;
 use bytesize::ByteSize;
 use skillhost_core::SkillName;
-use skillhost_engine::Limits;
+use skillhost_engine::{Limits, SecretSource};
 use skillhost_pipeline as pipeline;
 use skillhost_policy::ArgumentBounds;
-use skillhost_skills::{Mount, SkillSettings, SkillsSettings};
+use skillhost_skills::{SkillSettings, SkillsSettings};
 use skillhost_telemetry::Format;
 
-use super::{ConfigError, Raw, default_data, raw};
+use super::{ConfigError, Raw, Source, default_data, raw};
+use values::{at_most, bytes, time, within};
 
 /// Everything the host runs by.
 #[derive(Debug, Clone)]
@@ -90,6 +96,7 @@ impl Raw {
         fill(&mut skill.fuel, limits.fuel);
         fill(&mut skill.memory, ByteSize(limits.memory as u64));
         fill(&mut skill.table_elements, limits.table_elements);
+        fill(&mut skill.handles, limits.handles);
         fill(&mut skill.result, ByteSize(limits.result as u64));
         fill(&mut skill.log_lines, limits.log_lines);
         fill(&mut skill.log_bytes, ByteSize(limits.log_bytes as u64));
@@ -100,9 +107,14 @@ impl Raw {
     /// Check everything.
     ///
     /// # Errors
-    /// The first key that is wrong, and what it may be.
-    pub(crate) fn check(self) -> Result<Settings, ConfigError> {
-        let Self { server, engine, log, defaults, skills } = self.filled();
+    /// The first key that is wrong, where it stands, and what it may be.
+    pub(crate) fn check(mut self) -> Result<Settings, ConfigError> {
+        let source = self.source.take();
+        self.settings(source.as_ref()).map_err(|error| error.at(source.as_ref()))
+    }
+
+    fn settings(self, source: Option<&Source>) -> Result<Settings, ConfigError> {
+        let Self { server, engine, log, defaults, skills, source: _ } = self.filled();
         let set = "filled above";
         let listen = server.listen.expect(set);
         let max_memory = bytes("engine.max_memory", engine.max_memory, 1 << 16, 4 << 30)?;
@@ -110,7 +122,7 @@ impl Raw {
             let table = format!("skills.{name}");
             let name = SkillName::new(name)
                 .map_err(|error| ConfigError::value(&table, format!("names no skill: {error}")))?;
-            Ok((name, skill(&table, own, &defaults, max_memory)?))
+            Ok((name, skill::settings(&table, Some(own), &defaults, max_memory)?))
         });
         let data = server.data.ok_or_else(|| {
             ConfigError::value(
@@ -118,6 +130,18 @@ impl Raw {
                 "is not set and neither XDG_STATE_HOME nor HOME is; name a folder with --data",
             )
         })?;
+        let skills_dir = folder("server.skills", server.skills.expect(set))?;
+        let data = folder("server.data", data)?;
+        let mut protected =
+            vec![("the skills folder", skills_dir.clone()), ("the data folder", data.clone())];
+        let file = source.and_then(Source::path);
+        protected.extend(file.map(|path| ("the configuration", path.to_owned())));
+        let by_name: BTreeMap<SkillName, SkillSettings> = by_name.collect::<Result<_, _>>()?;
+        let secrets = by_name.values().flat_map(|skill| skill.grants.secrets.values());
+        protected.extend(secrets.filter_map(|secret| match secret {
+            SecretSource::File(path) => Some(("a secret", path.clone())),
+            SecretSource::Variable(_) => None,
+        }));
         Ok(Settings {
             http: HttpSettings {
                 listen: resolve(&listen)?,
@@ -126,12 +150,13 @@ impl Raw {
                 allowed_origins: each("server.allowed_origins", server.allowed_origins, origin)?,
                 max_request: bytes("server.max_request", server.max_request, 1 << 10, 1 << 30)?,
             },
-            data: folder("server.data", data)?,
+            data,
             skills: SkillsSettings {
-                dir: folder("server.skills", server.skills.expect(set))?,
+                dir: skills_dir,
+                protected: protected.into(),
                 max_skills: within("server.max_skills", server.max_skills.expect(set), 1, 10_000)?,
-                skills: by_name.collect::<Result<_, _>>()?,
-                defaults: skill("defaults", &defaults, &defaults, max_memory)?,
+                skills: by_name,
+                defaults: skill::settings("defaults", None, &defaults, max_memory)?,
             },
             engine: EngineSection {
                 instances: within("engine.instances", engine.instances.expect(set), 1, 10_000)?,
@@ -153,88 +178,6 @@ impl Raw {
             log_level: level(log.level.expect(set))?,
         })
     }
-}
-
-/// The settings of one skill: its own keys, else the defaults'.
-fn skill(
-    table: &str,
-    own: &raw::Skill,
-    defaults: &raw::Skill,
-    max_memory: usize,
-) -> Result<SkillSettings, ConfigError> {
-    let set = "the defaults are filled";
-    let key = |name| format!("{table}.{name}");
-    let memory = bytes(&key("memory"), own.memory.or(defaults.memory), 1 << 16, 4 << 30)?;
-    if memory > max_memory {
-        return Err(ConfigError::value(
-            key("memory"),
-            format!(
-                "is over `engine.max_memory` ({}); raise that too",
-                ByteSize(max_memory as u64).display().iec()
-            ),
-        ));
-    }
-    Ok(SkillSettings {
-        limits: Limits {
-            fuel: within(&key("fuel"), own.fuel.or(defaults.fuel).expect(set), 1, u64::MAX / 2)?,
-            memory,
-            // The pool's tables have room for 40,000.
-            table_elements: within(
-                &key("table_elements"),
-                own.table_elements.or(defaults.table_elements).expect(set),
-                1,
-                40_000,
-            )?,
-            result: bytes(&key("result"), own.result.or(defaults.result), 1 << 10, 1 << 30)?,
-            log_lines: own.log_lines.or(defaults.log_lines).expect(set),
-            log_bytes: bytes(&key("log_bytes"), own.log_bytes.or(defaults.log_bytes), 0, 1 << 30)?,
-            load_timeout: time(&key("load_timeout"), own.load_timeout.or(defaults.load_timeout))?,
-            max_tools: within(
-                &key("max_tools"),
-                own.max_tools.or(defaults.max_tools).expect(set),
-                1,
-                10_000,
-            )?,
-        },
-        timeout: time(&key("timeout"), own.timeout.or(defaults.timeout))?,
-        mount: match own.mount.or(defaults.mount).expect(set) {
-            raw::Mount::Prefixed => Mount::Prefixed,
-            raw::Mount::Root => Mount::Root,
-        },
-    })
-}
-
-fn within<T: PartialOrd + std::fmt::Display>(key: &str, value: T, min: T, max: T) -> Result<T, ConfigError> {
-    if value < min || value > max {
-        return Err(ConfigError::value(key, format!("is {value}; it must be from {min} to {max}")));
-    }
-    Ok(value)
-}
-
-fn bytes(key: &str, value: Option<ByteSize>, min: u64, max: u64) -> Result<usize, ConfigError> {
-    let value = value.expect("filled").as_u64();
-    if value < min || value > max {
-        let show = |n| ByteSize(n).display().iec();
-        let problem = format!("is {}; it must be from {} to {}", show(value), show(min), show(max));
-        return Err(ConfigError::value(key, problem));
-    }
-    usize::try_from(value).map_err(|_| ConfigError::value(key, "is too large for this machine"))
-}
-
-fn time(key: &str, value: Option<Duration>) -> Result<Duration, ConfigError> {
-    let value = value.expect("filled");
-    if value < Duration::from_millis(1) || value > Duration::from_secs(24 * 3600) {
-        return Err(ConfigError::value(key, "must be from 1ms to 24h"));
-    }
-    Ok(value)
-}
-
-fn at_most(key: &str, value: Option<Duration>, max: Duration) -> Result<Duration, ConfigError> {
-    let value = value.expect("filled");
-    if value > max {
-        return Err(ConfigError::value(key, format!("must be at most {} s", max.as_secs())));
-    }
-    Ok(value)
 }
 
 fn folder(key: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {

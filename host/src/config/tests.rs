@@ -34,6 +34,21 @@ fn errors_say_where_and_what_to_write() {
         "[server]\ndata = \"/x\"\nallowed_origins = [\"tools.example\"]",
         "[server]\ndata = \"/x\"\n[log]\nlevel = \"loud=very\"",
         "not toml",
+        "[defaults]\ngrants = {}",
+        "[skills.a.grants]\nfile = []",
+        "[skills.a.grants]\nfiles = [{ host = \"/a\", guest = \"data\" }]",
+        "[skills.a.grants]\nfiles = [{ host = \"/a\", guest = \"/d\" }, { host = \"/b\", guest = \"/d\" }]",
+        "[skills.a.grants]\nfiles = [{ host = \"/a\", guest = \"/d\", access = \"rwx\" }]",
+        "[skills.a.grants]\nhttp = [{ host = \"https://example.com/\" }]",
+        "[skills.a.grants]\nhttp = [\n  { host = \"a.org\" },\n  { host = \"b.org\", methods = [\"get\"] },\n]",
+        "[skills.a.grants]\nsecrets = { token = \"hunter2\" }",
+        "[skills.a.grants]\nenv = { TOKEN = { secret = \"token\" } }",
+        "[skills.a.grants]\nkeyvalue = { total = \"1 B\" }",
+        "[skills.a.grants]\ndigest = \"sha256:abc\"",
+        "[skills.a.grants]\ntools = [\"a*b\"]",
+        "[skills.a.tools.\"a b\"]\nenabled = false",
+        "[skills.a.tools.b]\nenabeld = false",
+        "[skills.a.tools.b]\ntimeout = \"0s\"",
     ]
     .map(|text| format!("{text}\n=> {}", refused(text)))
     .join("\n\n");
@@ -56,5 +71,69 @@ fn what_is_shown_can_be_read_back() {
     let raw = Raw { server: raw::Server { data: Some("/x".into()), ..Default::default() }, ..Raw::default() }
         .filled();
     let text = toml::to_string(&raw).unwrap();
-    assert_eq!(parse(Path::new("x"), &text).unwrap(), raw);
+    assert!(parse(Path::new("x"), &text).unwrap().says_the_same_as(&raw));
+}
+
+fn with(text: &str, variables: &[(&str, &str)]) -> Result<Raw, ConfigError> {
+    let raw = parse(Path::new("skillhost.toml"), text).unwrap();
+    env::over(raw, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+#[test]
+fn the_environment_counts_over_the_file() {
+    let raw = with(
+        "[server]\ndata = \"/x\"\nmax_depth = 3\n[skills.a]\nfuel = 7",
+        &[
+            ("SKILLHOST__SERVER__MAX_DEPTH", "5"),
+            ("SKILLHOST__DEFAULTS__TIMEOUT", "5s"),
+            ("SKILLHOST__SKILLS__A__MEMORY", "2 MiB"),
+            ("SKILLHOST__SKILLS__A__GRANTS__CONFIG__UNITS", "42"),
+            ("SKILLHOST__SKILLS__A__GRANTS__HTTP", "[{ host = \"a.org\" }]"),
+            ("SKILLHOST_PORT", "tcp://10.0.0.1:8000"),
+        ],
+    );
+    let settings = raw.unwrap().check().unwrap();
+    assert_eq!(settings.pipeline.arguments.depth, 5);
+    let own = &settings.skills.skills[&skillhost_core::SkillName::new("a").unwrap()];
+    assert_eq!((own.timeout.as_secs(), own.limits.fuel, own.limits.memory), (5, 7, 2 << 20));
+    assert_eq!((own.grants.config["units"].as_str(), own.grants.http.len()), ("42", 1));
+}
+
+#[test]
+fn what_the_environment_says_wrongly_is_named() {
+    let error = |name, value| with("", &[(name, value)]).unwrap_err().to_string();
+    let text = error("SKILLHOST__SERVER__MAX_DEPHT", "5");
+    assert!(
+        text.contains("SKILLHOST__SERVER__MAX_DEPHT") && text.contains("did you mean `max_depth`?"),
+        "{text}"
+    );
+    assert!(error("SKILLHOST__SERVER__MAX_DEPTH", "five").contains("invalid type"));
+    let raw = with("[server]\ndata = \"/x\"", &[("SKILLHOST__ENGINE__INSTANCES", "0")]).unwrap();
+    let text = raw.check().unwrap_err().to_string();
+    assert!(
+        text.starts_with("the environment variable SKILLHOST__ENGINE__INSTANCES: `engine.instances` is 0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_tool_has_what_the_innermost_table_says() {
+    let text = "[server]\ndata = \"/x\"\n[defaults]\nfuel = 7\n[skills.a]\ntimeout = \"9s\"\n[skills.a.tools.b]\nenabled = false\nmemory = \"1 MiB\"";
+    let raw = parse(Path::new("skillhost.toml"), text).unwrap();
+    let rows = effective(&raw, "a", "b");
+    let from = |key: &str| {
+        rows.iter().find(|row| row.key == key).map(|row| (row.value.to_string(), row.from.as_str()))
+    };
+    assert_eq!(from("fuel"), Some(("7".into(), "skillhost.toml:4:1")));
+    assert_eq!(from("timeout"), Some(("\"9s\"".into(), "skillhost.toml:6:1")));
+    assert_eq!(from("memory"), Some(("\"1 MiB\"".into(), "skillhost.toml:9:1")));
+    assert_eq!(from("enabled"), Some(("false".into(), "skillhost.toml:8:1")));
+    assert_eq!(from("log_lines"), Some(("200".into(), "built in")));
+    let own = &raw.check().unwrap().skills.skills[&skillhost_core::SkillName::new("a").unwrap()];
+    let tool = &own.tools["b"];
+    assert_eq!(
+        (tool.timeout.as_secs(), tool.limits.fuel, tool.limits.memory, tool.enabled),
+        (9, 7, 1 << 20, false)
+    );
+    assert_eq!(own.limits.memory, 128 << 20);
 }

@@ -239,6 +239,7 @@ impl ServerHandler for McpServer {
                 client,
                 link: Arc::new(Link { progress, cancel: cx.ct.clone() }),
                 cancel: cx.ct.clone(),
+                parent: None,
             };
             let response = self.inner.dispatcher.call(request).await;
             if let Some(task) = forwarding {

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use uuid::Uuid;
 
+use crate::CallTool;
+
 /// Identifies one call over all its attempts. A UUIDv7, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(Uuid);
@@ -118,6 +120,10 @@ pub struct Call {
     pub client: ClientFeatures,
     /// The way back to the client.
     pub link: Arc<dyn ClientLink>,
+    /// 0 for a client's call, 1 for a call that one makes, and so on.
+    pub depth: u32,
+    /// Calls other tools.
+    pub tools: Arc<dyn CallTool>,
 }
 
 impl fmt::Debug for Call {

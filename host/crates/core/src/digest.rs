@@ -1,6 +1,6 @@
 //! SHA-256 digests, which name components and compiled code.
 
-use std::{fmt, io};
+use std::{fmt, io, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
@@ -43,6 +43,23 @@ impl fmt::Display for Digest {
     }
 }
 
+/// As [`Display`](fmt::Display) writes it.
+impl FromStr for Digest {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "write `sha256:` and 64 hexadecimal digits";
+        let hex =
+            text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).ok_or(EXPECTED)?;
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| EXPECTED)?;
+        }
+        // `from_str_radix` takes a sign.
+        if hex.bytes().all(|b| b.is_ascii_hexdigit()) { Ok(Self(bytes)) } else { Err(EXPECTED) }
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -57,6 +74,8 @@ mod tests {
     fn matches_the_published_vector() {
         let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), abc);
+        assert_eq!(abc.parse(), Ok(Digest::of(b"abc")));
+        assert!(abc.replace("b", "+").parse::<Digest>().is_err() && abc[..70].parse::<Digest>().is_err());
         assert_eq!(Digest::of_reader(&b"abc"[..]).unwrap().to_string(), abc);
     }
 }

@@ -1,13 +1,35 @@
 //! The seam between the pipeline and the engine.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 
-use crate::{Call, Failure, Outcome};
+use crate::{Call, Failure, FailureKind, Outcome, Reply};
 
 /// Something that runs calls: one loaded version of a skill, or a fake in tests.
 pub trait Invoke: Send + Sync {
     /// Start one attempt of `call`. Nothing happens to the world before the returned attempt is polled.
     fn start(&self, call: Call) -> Box<dyn Attempt>;
+}
+
+/// Calls a tool on behalf of a running call: the dispatcher, or a fake in tests.
+pub trait CallTool: Send + Sync {
+    /// Call the tool with this full name. `arguments` is a JSON object as text. The call has the time that
+    /// `parent` has left, and its caller. Dropping the future ends it.
+    fn call_tool(&self, parent: Call, tool: String, arguments: Option<String>) -> Nested;
+}
+
+/// A call of a tool by another tool.
+pub type Nested = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
+
+/// There are no other tools.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoTools;
+
+impl CallTool for NoTools {
+    fn call_tool(&self, _: Call, tool: String, _: Option<String>) -> Nested {
+        Box::pin(async move {
+            Err(Failure::new(FailureKind::UnknownTool, format!("there is no tool `{tool}` here")))
+        })
+    }
 }
 
 /// One running attempt: a future of its report. Dropping it ends the guest.

@@ -3,7 +3,10 @@
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::{EngineSettings, guest::LOADING};
+use crate::{
+    EngineSettings,
+    guest::{LOADING, MAX_DEPTH, slots},
+};
 
 /// Wasm stack of a call. Deep recursion traps instead of reaching the fibre's guard page.
 const WASM_STACK: usize = 512 << 10;
@@ -29,7 +32,8 @@ pub(crate) fn codegen() -> Config {
 
 /// The same, with instances taken from a pool.
 pub(crate) fn running(settings: &EngineSettings) -> Config {
-    let instances = settings.instances.saturating_add(LOADING);
+    let at_depth = |depth| slots(settings.instances, depth);
+    let instances = (0..=MAX_DEPTH).map(at_depth).fold(LOADING, u32::saturating_add);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))

@@ -6,7 +6,13 @@ use skillhost_core::{
     ResourceContents, ResourceLink, Schema, ToolSpec, ToolSpecError, text::bounded,
 };
 
-use crate::{bindings::skillhost::skill::types, redact::redact};
+use crate::{
+    bindings::skillhost::skill::{
+        host::{CallError, HostError},
+        types,
+    },
+    redact::shapes::redact,
+};
 
 /// The context a guest gets. `left` is the time until the call's deadline.
 pub(crate) fn context(call: &Call, left: std::time::Duration) -> types::Context {
@@ -182,4 +188,75 @@ fn typed<T: serde::de::DeserializeOwned>(field: &str, text: &str, expected: &str
             format!("the skill's result holds `{field}` that is not {expected}: {error}"),
         )
     })
+}
+
+/// A reply of another tool, for the guest that called it.
+pub(crate) fn given(reply: Reply) -> types::Reply {
+    let object = |map: Option<Map<String, Value>>| map.map(|map| Value::Object(map).to_string());
+    let media = |m: Media| types::Media { data: m.data, mime_type: m.mime_type };
+    let block = |block: Block| types::ContentBlock {
+        content: match block.content {
+            Content::Text(text) => types::Content::Text(text),
+            Content::Image(m) => types::Content::Image(media(m)),
+            Content::Audio(m) => types::Content::Audio(media(m)),
+            Content::ResourceLink(link) => types::Content::ResourceLink(types::ResourceLink {
+                uri: link.uri,
+                name: link.name,
+                title: link.title,
+                description: link.description,
+                mime_type: link.mime_type,
+                size: link.size,
+                icons: link.icons.map(|icons| Value::Array(icons).to_string()),
+            }),
+            Content::Resource(resource) => types::Content::Resource(types::ResourceContents {
+                uri: resource.uri,
+                mime_type: resource.mime_type,
+                body: match resource.body {
+                    ResourceBody::Text(text) => types::ResourceBody::Text(text),
+                    ResourceBody::Blob(data) => types::ResourceBody::Blob(data),
+                },
+                meta: object(resource.meta),
+            }),
+        },
+        annotations: object(block.annotations),
+        meta: object(block.meta),
+    };
+    types::Reply {
+        content: reply.content.into_iter().map(block).collect(),
+        structured: reply.structured.map(|value| value.to_string()),
+        is_error: reply.is_error,
+        // Undoing it is the host's affair.
+        undo_token: None,
+        meta: object(reply.meta),
+    }
+}
+
+/// Why another tool gave no reply, for the guest that called it.
+pub(crate) fn told(failure: Failure) -> CallError {
+    let retry_after_ms =
+        failure.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+    let message = failure.message;
+    let failed = CallError::Failed;
+    match failure.kind {
+        FailureKind::InvalidInput => failed(types::Failure::InvalidInput(message)),
+        FailureKind::Permanent => failed(types::Failure::Permanent(message)),
+        FailureKind::Conflict => failed(types::Failure::Conflict(message)),
+        FailureKind::MissingCapability => failed(types::Failure::MissingCapability(failure.missing)),
+        FailureKind::Transient => {
+            failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
+        }
+        FailureKind::Denied => CallError::Refused(HostError::Denied(message)),
+        FailureKind::UnknownTool => CallError::Refused(HostError::Invalid(message)),
+        FailureKind::NotReady | FailureKind::Overloaded => {
+            CallError::Refused(HostError::Unavailable(message))
+        }
+        FailureKind::Unsupported => CallError::Refused(HostError::NotOffered(message)),
+        FailureKind::InvalidOutput
+        | FailureKind::Trap
+        | FailureKind::OutOfFuel
+        | FailureKind::OutOfMemory
+        | FailureKind::Timeout
+        | FailureKind::Cancelled
+        | FailureKind::Internal => CallError::Ended(format!("{}: {message}", failure.kind)),
+    }
 }

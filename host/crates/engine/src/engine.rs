@@ -7,10 +7,12 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
-    CompileError, Compiler, EngineSettings, Interfaces, Limits, Skill, bindings,
+    Allowance, CompileError, Compiler, EngineSettings, GrantError, Interfaces, Skill, bindings,
     cache::{self, Cache},
     config,
+    grants::open::{self, Surroundings},
     guest::Guests,
+    sandbox::Sandbox,
     state::State,
 };
 
@@ -30,6 +32,7 @@ struct Inner {
     compiler: Compiler,
     compiling: Semaphore,
     guests: Arc<Guests>,
+    around: Surroundings,
 }
 
 /// Why there is no engine.
@@ -81,13 +84,27 @@ pub enum LoadError {
     /// A declaration is refused.
     #[error(transparent)]
     Tools(#[from] ToolSpecError),
+    /// Something that was granted is not there.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The grants are for another component.
+    #[error(
+        "its grants are pinned to {pinned}, and this file is {found}: look at what has changed, then put its digest \
+         into the skill's grants"
+    )]
+    Pinned {
+        /// What the grants are for.
+        pinned: Digest,
+        /// What the file is.
+        found: Digest,
+    },
 }
 
 impl LoadError {
     /// Whether the next attempt may go better though nothing about the component changed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Compile(CompileError::Io(_)) | Self::ListTimeout(_))
+        matches!(self, Self::Compile(CompileError::Io(_)) | Self::ListTimeout(_) | Self::Grant(_))
     }
 }
 
@@ -124,6 +141,7 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config::running(settings)).map_err(refused)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(refused)?;
         bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
             .map_err(refused)?;
         let cache =
@@ -138,11 +156,15 @@ impl Engine {
                 compiler: settings.compiler.clone(),
                 compiling: Semaphore::new(COMPILING),
                 guests: Arc::new(guests),
+                around: Surroundings {
+                    keyvalue: settings.keyvalue.clone(),
+                    listeners: settings.listeners.clone(),
+                },
             }),
         })
     }
 
-    /// Make a skill of `component`: compile or find its code, check it, list its tools. `stage` is told
+    /// Make a skill of `component`: look up what was granted to it, compile or find its code, check it, list its tools. `stage` is told
     /// how far it is.
     ///
     /// # Errors
@@ -151,19 +173,29 @@ impl Engine {
         &self,
         name: &SkillName,
         component: Vec<u8>,
-        limits: Limits,
+        allowance: Allowance,
         stage: impl Fn(LoadStage) + Send + Sync,
     ) -> Result<Loaded, LoadError> {
         sniff(&component)?;
         let inner = &self.inner;
         let digest = Digest::of(&component);
+        // What was granted comes first: a component it was not meant for is not even compiled.
+        let Allowance { limits, tools: own_limits, grants, protected } = allowance;
+        if let Some(pinned) = grants.digest.filter(|pinned| *pinned != digest) {
+            return Err(LoadError::Pinned { pinned, found: digest });
+        }
+        let around = inner.around.clone();
+        let granted = Arc::new(blocking(move || open::open(&grants, &protected, &around)).await?);
         let (code, cached) = self.code(&digest, component, &stage).await?;
         stage(LoadStage::Compiling);
         let interfaces = Interfaces::of(&code, &inner.engine);
         interfaces.check_exports().map_err(LoadError::Contract)?;
         let pre = inner.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
-        let (limits, timeout) = (Arc::new(limits.clone()), limits.load_timeout);
-        let skill = Skill::new(name.clone(), pre, limits, Arc::clone(&inner.guests))
+        let timeout = limits.load_timeout;
+        let sandbox =
+            |limits| Arc::new(Sandbox { name: name.clone(), limits, granted: Arc::clone(&granted) });
+        let by_tool = own_limits.into_iter().map(|(tool, limits)| (tool, sandbox(limits))).collect();
+        let skill = Skill::new(sandbox(limits), by_tool, pre, Arc::clone(&inner.guests))
             .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
         let tools = match tokio::time::timeout(timeout, skill.list()).await {
             Err(_) => return Err(LoadError::ListTimeout(timeout)),

@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use skillhost_core::{Attempt, ClientLink, Clock, Failure, FailureKind, Outcome, Report, SkillName, Usage};
+use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Outcome, Report, Usage};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Semaphore,
@@ -21,11 +21,10 @@ use tracing::Instrument as _;
 use wasmtime::Store;
 
 use crate::{
-    EngineSettings, Limits,
+    EngineSettings,
     epoch::{Ticker, Ticking},
-    limiter::Limiter,
     meter::Meter,
-    output::Output,
+    sandbox::Sandbox,
     state::State,
     trap,
 };
@@ -37,12 +36,22 @@ const FUEL_YIELD: u64 = 1_000_000;
 /// dropped in while every call's instance is busy must not have to wait.
 pub const LOADING: u32 = 4;
 
+/// How deep calls may be nested: a tool that calls a tool is at depth 1.
+pub(crate) const MAX_DEPTH: u32 = 4;
+
+/// Calls that may run at once at `depth`. Each depth has slots of its own, so that calls which wait for others
+/// never take the slots that those need.
+pub(crate) fn slots(instances: u32, depth: u32) -> u32 {
+    if depth == 0 { instances.max(1) } else { (instances / 4).max(1) }
+}
+
 /// Where guests run.
 pub(crate) struct Guests {
     engine: wasmtime::Engine,
     // Taken in `drop` only.
     runtime: Option<Runtime>,
-    calls: Arc<Semaphore>,
+    // By depth.
+    calls: Vec<Arc<Semaphore>>,
     loads: Arc<Semaphore>,
     ticker: Ticker,
     clock: Arc<dyn Clock>,
@@ -74,7 +83,9 @@ impl Guests {
             ticker: Ticker::start(engine.clone())?,
             engine,
             runtime: Some(runtime),
-            calls: Arc::new(Semaphore::new(settings.instances.max(1) as usize)),
+            calls: (0..=MAX_DEPTH)
+                .map(|depth| Arc::new(Semaphore::new(slots(settings.instances, depth) as usize)))
+                .collect(),
             loads: Arc::new(Semaphore::new(LOADING as usize)),
             clock,
         })
@@ -84,34 +95,31 @@ impl Guests {
         &self.clock
     }
 
-    /// Queue `work` for a slot and run it in a fresh store. A call has a `link`; a skill that is being loaded
-    /// has none.
+    /// Queue `work` for a slot and run it in a fresh store. A skill that is being loaded has no `call`.
     pub(crate) fn start<T: Send + 'static>(
         &self,
-        skill: &SkillName,
-        limits: &Arc<Limits>,
-        link: Option<Arc<dyn ClientLink>>,
+        sandbox: &Arc<Sandbox>,
+        call: Option<Call>,
         work: Work<T>,
     ) -> Running<T> {
-        let slots = Arc::clone(if link.is_some() { &self.calls } else { &self.loads });
+        let slots = Arc::clone(match &call {
+            Some(call) => &self.calls[call.depth.min(MAX_DEPTH) as usize],
+            None => &self.loads,
+        });
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
-        let state = State::new(
-            Limiter::new(limits),
-            Output::new(skill.as_str().into(), limits),
-            link,
-            Arc::clone(&self.clock),
-        );
+        let state = State::new(Arc::clone(sandbox), call, Arc::clone(&self.clock));
         let ticking = self.ticker.running();
-        let (engine, limits, task_meter) = (self.engine.clone(), Arc::clone(limits), Arc::clone(&meter));
+        let (engine, sandbox, task_meter) = (self.engine.clone(), Arc::clone(sandbox), Arc::clone(&meter));
         let task = async move {
             // The semaphore is fair and never closed.
             let slot = slots.acquire_owned().await.expect("open for the life of the engine");
-            let mut guest = match Metered::new(&engine, state, &limits, task_meter, ticking) {
+            let mut guest = match Metered::new(&engine, state, task_meter, ticking) {
                 Ok(guest) => guest,
                 Err(error) => return Err(Failure::new(FailureKind::Internal, format!("{error:#}"))),
             };
             let result = work(&mut guest.store).await;
-            let result = result.unwrap_or_else(|error| Err(guest.classify(&error, &limits)));
+            let result = result.unwrap_or_else(|error| Err(guest.classify(&error)));
+            let result = result.map_err(|failure| sandbox.granted.redactor.failure(failure));
             // The store goes before its slot: a full pool is an error, not a wait.
             drop(guest);
             drop(slot);
@@ -143,10 +151,11 @@ impl Metered {
     fn new(
         engine: &wasmtime::Engine,
         state: State,
-        limits: &Limits,
         meter: Arc<Meter>,
         ticking: Ticking,
     ) -> wasmtime::Result<Self> {
+        let sandbox = Arc::clone(&state.sandbox);
+        let limits = &sandbox.limits;
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_fuel(limits.fuel)?;
@@ -158,8 +167,9 @@ impl Metered {
         Ok(Self { store, fuel: limits.fuel, meter, _ticking: ticking })
     }
 
-    fn classify(&self, error: &wasmtime::Error, limits: &Limits) -> Failure {
+    fn classify(&self, error: &wasmtime::Error) -> Failure {
         let state = self.store.data();
+        let limits = &state.sandbox.limits;
         tracing::debug!(error = %format_args!("{error:?}"), "the guest was ended by the engine");
         trap::classify(error, limits, state.limiter.refused(), state.output.stderr_tail())
     }

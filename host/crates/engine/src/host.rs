@@ -1,15 +1,23 @@
-//! What the host does for a guest during a call: `skillhost:skill/host` and `wasi:logging`.
+//! What the host does for a guest during a call: `skillhost:skill/host` and `secrets`, `wasi:config` and
+//! `wasi:logging`.
+
+use std::sync::Arc;
 
 use skillhost_core::{Progress, text::bounded};
 
 use crate::{
     bindings::{
         skillhost::skill::host::{Answer, CallError, Host, HostError, Question, Reply},
-        skillhost::skill::types,
-        wasi::logging::logging,
+        skillhost::skill::{secrets, types},
+        wasi::{config::store, logging::logging},
     },
+    convert,
+    guest::MAX_DEPTH,
     state::State,
 };
+
+/// Calls of other tools that one call may make.
+const MAX_NESTED: u32 = 256;
 
 /// Bytes of a progress report's message; more is cut.
 const MAX_MESSAGE: usize = 1 << 10;
@@ -22,14 +30,16 @@ impl types::Host for State {}
 
 impl Host for State {
     fn progress(&mut self, progress: f64, total: Option<f64>, message: Option<String>) {
-        let Some(link) = &self.link else { return };
+        let Some(call) = &self.call else { return };
         if self.progress.pass(self.clock.now(), progress, total) {
-            link.progress(Progress { progress, total, message: message.map(|m| bounded(m, MAX_MESSAGE)) });
+            let redactor = &self.sandbox.granted.redactor;
+            let message = message.map(|m| bounded(redactor.known(&m).into_owned(), MAX_MESSAGE));
+            call.link.progress(Progress { progress, total, message });
         }
     }
 
     fn cancelled(&mut self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.cancelled())
+        self.call.as_ref().is_some_and(|call| call.link.cancelled())
     }
 
     fn tools_changed(&mut self) -> Result<(), HostError> {
@@ -56,8 +66,51 @@ impl Host for State {
         Err(not_yet("prepare-undo"))
     }
 
-    fn call_tool(&mut self, _name: String, _arguments: Option<String>) -> Result<Reply, CallError> {
-        Err(CallError::Refused(not_yet("call-tool")))
+    async fn call_tool(&mut self, name: String, arguments: Option<String>) -> Result<Reply, CallError> {
+        let refused = |error| Err(CallError::Refused(error));
+        let Some(call) = self.call.clone() else {
+            return refused(HostError::NotOffered("there is no call while the skill is loaded".into()));
+        };
+        if !self.sandbox.granted.tools.iter().any(|tool| tool.matches(&name)) {
+            tracing::warn!(tool = %bounded(name.clone(), MAX_MESSAGE), "the skill has no grant for this tool");
+            return refused(HostError::Denied(
+                "the skill may not call this tool; the operator grants it with `tools` in its grants".into(),
+            ));
+        }
+        if call.depth >= MAX_DEPTH {
+            return refused(HostError::Invalid(format!("calls are nested at most {MAX_DEPTH} deep")));
+        }
+        if self.nested >= MAX_NESTED {
+            return refused(HostError::Invalid(format!("a call makes at most {MAX_NESTED} others")));
+        }
+        self.nested += 1;
+        let tools = Arc::clone(&call.tools);
+        match tools.call_tool(call, name, arguments).await {
+            Ok(reply) => Ok(convert::given(reply)),
+            Err(failure) => Err(convert::told(failure)),
+        }
+    }
+}
+
+impl secrets::Host for State {
+    fn get(&mut self, name: String) -> Result<String, HostError> {
+        let secret = self.granted().and_then(|granted| granted.secrets.get(&name));
+        secret.cloned().ok_or_else(|| {
+            HostError::Denied(
+                "there is no such secret for this skill; the operator grants it with `secrets`".into(),
+            )
+        })
+    }
+}
+
+impl store::Host for State {
+    fn get(&mut self, key: String) -> Result<Option<String>, store::Error> {
+        Ok(self.sandbox.granted.config.get(&key).cloned())
+    }
+
+    fn get_all(&mut self) -> Result<Vec<(String, String)>, store::Error> {
+        let config = &self.sandbox.granted.config;
+        Ok(config.iter().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 }
 

@@ -12,14 +12,19 @@ mod config;
 mod convert;
 mod engine;
 mod epoch;
+mod files;
+mod grants;
 mod guest;
 mod host;
+mod http;
 mod inspect;
+mod keyvalue;
 mod limiter;
 mod meter;
 mod output;
 mod progress;
 mod redact;
+mod sandbox;
 mod settings;
 mod skill;
 mod state;
@@ -27,7 +32,11 @@ mod trap;
 
 pub use compile::{CompileError, Compiler, compile_one};
 pub use engine::{Engine, EngineError, LoadError, LoadStage, Loaded};
+pub use grants::{
+    Access, Ask, EnvValue, FolderGrant, GrantError, Grants, SecretSource, ToolPattern, asked, check, unasked,
+};
 pub use guest::LOADING;
+pub use http::{Hosts, HttpRule, Method, OwnListeners};
 pub use inspect::Interfaces;
-pub use settings::{EngineSettings, Limits};
+pub use settings::{Allowance, EngineSettings, Limits, Protected};
 pub use skill::Skill;

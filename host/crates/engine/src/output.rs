@@ -1,6 +1,7 @@
 //! What a guest writes to stdout, stderr and `wasi:logging` becomes log events, bounded and redacted.
 
 use std::{
+    borrow::Cow,
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -15,8 +16,8 @@ use wasmtime_wasi::{
 };
 
 use crate::{
-    Limits,
-    redact::{self, redact},
+    redact::shapes::{self, redact},
+    sandbox::Sandbox,
 };
 
 /// The end of stderr that explains a trap.
@@ -31,7 +32,7 @@ const LINE: usize = 4 << 10;
 pub(crate) struct Output(Arc<Mutex<Inner>>);
 
 struct Inner {
-    skill: Arc<str>,
+    sandbox: Arc<Sandbox>,
     lines_left: usize,
     bytes_left: usize,
     dropped: Dropped,
@@ -51,7 +52,7 @@ struct Dropped {
 struct Pending {
     bytes: Vec<u8>,
     skipped: u64,
-    redacted: redact::Lines,
+    redacted: shapes::Lines,
 }
 
 /// Where a line came from.
@@ -62,11 +63,11 @@ pub(crate) enum Stream {
 }
 
 impl Output {
-    pub(crate) fn new(skill: Arc<str>, limits: &Limits) -> Self {
+    pub(crate) fn new(sandbox: Arc<Sandbox>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
-            skill,
-            lines_left: limits.log_lines,
-            bytes_left: limits.log_bytes,
+            lines_left: sandbox.limits.log_lines,
+            bytes_left: sandbox.limits.log_bytes,
+            sandbox,
             dropped: Dropped::default(),
             pending: Default::default(),
             tail: Vec::new(),
@@ -82,7 +83,7 @@ impl Output {
         self.with(|inner| {
             if inner.admit(context.len() + message.len()) {
                 let (context, message) = (inner.cut(context), inner.cut(message));
-                inner.event(level, "log", &redact(context), &redact(message));
+                inner.event(level, "log", &redact(&context), &redact(&message));
             }
         });
     }
@@ -94,7 +95,7 @@ impl Output {
             inner.end_line(Stream::Stderr);
             let Dropped { lines, bytes } = std::mem::take(&mut inner.dropped);
             if bytes > 0 {
-                tracing::warn!(target: "skillhost::guest", skill = %inner.skill, dropped = lines, dropped_bytes = bytes,
+                tracing::warn!(target: "skillhost::guest", skill = %inner.sandbox.name, dropped = lines, dropped_bytes = bytes,
                     "log lines over the bounds were dropped or cut");
             }
         });
@@ -103,7 +104,8 @@ impl Output {
     /// The redacted end of stderr, if there is any.
     pub(crate) fn stderr_tail(&self) -> Option<String> {
         self.with(|inner| {
-            let text = redact::tail(&String::from_utf8_lossy(&inner.tail), TAIL);
+            let text = String::from_utf8_lossy(&inner.tail);
+            let text = shapes::tail(&inner.sandbox.granted.redactor.known(&text), TAIL);
             (!text.is_empty()).then_some(text)
         })
     }
@@ -147,6 +149,7 @@ impl Inner {
         let blank = pending.bytes.is_empty() && skipped == 0;
         if !blank && self.admit(pending.bytes.len()) {
             let line = String::from_utf8_lossy(&pending.bytes);
+            let line = self.known(&line, skipped > 0);
             self.event(tracing::Level::INFO, name, "", &pending.redacted.redact(&line));
         }
         self.dropped.bytes += skipped;
@@ -154,11 +157,17 @@ impl Inner {
         self.pending[stream as usize] = pending;
     }
 
-    /// As much of `text` as one line may have.
-    fn cut<'a>(&mut self, text: &'a str) -> &'a str {
+    /// As much of `text` as one line may have, without the skill's secrets.
+    fn cut<'a>(&mut self, text: &'a str) -> Cow<'a, str> {
         let cut = &text[..text.floor_char_boundary(LINE)];
-        self.dropped.bytes += (text.len() - cut.len()) as u64;
-        cut
+        let over = text.len() - cut.len();
+        self.dropped.bytes += over as u64;
+        self.known(cut, over > 0)
+    }
+
+    fn known<'a>(&self, text: &'a str, was_cut: bool) -> Cow<'a, str> {
+        let redactor = &self.sandbox.granted.redactor;
+        if was_cut { Cow::Owned(redactor.known_beginning(text)) } else { redactor.known(text) }
     }
 
     /// Whether a line of `size` bytes is within the bounds.
@@ -174,7 +183,7 @@ impl Inner {
     }
 
     fn event(&self, level: tracing::Level, stream: &'static str, context: &str, text: &str) {
-        let skill = &*self.skill;
+        let skill = self.sandbox.name.as_str();
         macro_rules! event {
             ($level:ident) => {
                 tracing::event!(target: "skillhost::guest", tracing::Level::$level, skill, stream, context, "{text}")
@@ -251,10 +260,27 @@ impl AsyncWrite for GuestStream {
 
 #[cfg(test)]
 mod tests {
+    use skillhost_core::SkillName;
+
     use super::*;
+    use crate::{Limits, grants::open::Granted, redact::Redactor};
 
     fn output(log_lines: usize, log_bytes: usize) -> Output {
-        Output::new("test".into(), &Limits { log_lines, log_bytes, ..Limits::default() })
+        Output::new(Arc::new(Sandbox {
+            name: SkillName::new("test").unwrap(),
+            limits: Limits { log_lines, log_bytes, ..Limits::default() },
+            granted: Arc::new(Granted {
+                redactor: Redactor::new(["correct horse".to_owned()].iter()),
+                ..Granted::default()
+            }),
+        }))
+    }
+
+    #[test]
+    fn the_tail_hides_the_secrets_of_the_skill() {
+        let output = output(0, 0);
+        output.with(|inner| inner.write(Stream::Stderr, b"it is correct horse\n"));
+        assert_eq!(output.stderr_tail().unwrap(), "it is [redacted]");
     }
 
     #[test]

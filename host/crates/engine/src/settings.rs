@@ -1,11 +1,13 @@
 //! What the engine is told at start, and what a skill may use.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::Compiler;
+use skillhost_core::KeyValue;
+
+use crate::{Compiler, Grants, OwnListeners};
 
 /// Settings of the engine as a whole.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EngineSettings {
     /// Calls that may run at once; further ones queue for a slot. At least 1.
     pub instances: u32,
@@ -20,7 +22,33 @@ pub struct EngineSettings {
     pub cache_size: u64,
     /// How components are compiled.
     pub compiler: Compiler,
+    /// Where the host listens: no skill reaches it. May grow later.
+    pub listeners: OwnListeners,
+    /// Keeps skills' values. Without it no skill has a bucket, whatever was granted.
+    pub keyvalue: Option<Arc<dyn KeyValue>>,
 }
+
+impl fmt::Debug for EngineSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineSettings").field("instances", &self.instances).finish_non_exhaustive()
+    }
+}
+
+/// What one skill may use and touch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// What each of its calls may use, and what listing its tools may.
+    pub limits: Limits,
+    /// The same for tools that have their own, by their name within the skill.
+    pub tools: BTreeMap<String, Limits>,
+    /// What they may touch.
+    pub grants: Grants,
+    /// What no grant may reach.
+    pub protected: Protected,
+}
+
+/// Folders and files of the host's own that no grant may reach, each with a word for it.
+pub type Protected = Arc<[(&'static str, PathBuf)]>;
 
 /// What one call of a skill may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +59,8 @@ pub struct Limits {
     pub memory: usize,
     /// Table elements over all tables of the instance.
     pub table_elements: usize,
+    /// Things of the host's that a call may hold at once: open files, folders, requests, buckets, timers.
+    pub handles: usize,
     /// Bytes that may cross from the guest to the host at once, hence the size of a result.
     pub result: usize,
     /// Lines a call may log over stdout, stderr and `wasi:logging`.
@@ -49,6 +79,7 @@ impl Default for Limits {
             fuel: 200_000_000_000,
             memory: 128 << 20,
             table_elements: 20_000,
+            handles: 256,
             result: 8 << 20,
             log_lines: 200,
             log_bytes: 64 << 10,

@@ -1,44 +1,44 @@
 //! One loaded version of a skill.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use skillhost_core::{Attempt, Call, Invoke, SkillName, ToolSpec};
+use skillhost_core::{Attempt, Call, Invoke, Outcome, ToolSpec};
 use wasmtime::component::InstancePre;
 
 use crate::{
-    Limits,
     bindings::exports::skillhost::skill::tools::GuestIndices,
     convert,
     guest::{CallAttempt, Guests, Running},
+    sandbox::Sandbox,
     state::State,
 };
 
 /// One loaded version of a skill. Holds no guest: each call makes a fresh one.
 pub struct Skill {
-    name: SkillName,
+    sandbox: Arc<Sandbox>,
+    /// For tools with bounds of their own.
+    by_tool: BTreeMap<String, Arc<Sandbox>>,
     pre: InstancePre<State>,
     tools: Arc<GuestIndices>,
-    limits: Arc<Limits>,
     guests: Arc<Guests>,
 }
 
 impl Skill {
     pub(crate) fn new(
-        name: SkillName,
+        sandbox: Arc<Sandbox>,
+        by_tool: BTreeMap<String, Arc<Sandbox>>,
         pre: InstancePre<State>,
-        limits: Arc<Limits>,
         guests: Arc<Guests>,
     ) -> wasmtime::Result<Self> {
         let tools = Arc::new(GuestIndices::new(&pre)?);
-        Ok(Self { name, pre, tools, limits, guests })
+        Ok(Self { sandbox, by_tool, pre, tools, guests })
     }
 
     /// Ask a fresh instance for its tools. Finds wrong function types too.
     pub(crate) fn list(&self) -> Running<Result<Vec<ToolSpec>, skillhost_core::ToolSpecError>> {
-        let (pre, tools, max) = (self.pre.clone(), Arc::clone(&self.tools), self.limits.max_tools);
+        let (pre, tools, max) = (self.pre.clone(), Arc::clone(&self.tools), self.sandbox.limits.max_tools);
         self.guests.start(
-            &self.name,
-            &self.limits,
+            &self.sandbox,
             None,
             Box::new(move |store| {
                 Box::pin(async move {
@@ -55,11 +55,10 @@ impl Invoke for Skill {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
         let (pre, tools, clock) =
             (self.pre.clone(), Arc::clone(&self.tools), Arc::clone(self.guests.clock()));
-        let link = Arc::clone(&call.link);
+        let sandbox = Arc::clone(self.by_tool.get(&*call.tool).unwrap_or(&self.sandbox));
         Box::new(CallAttempt(self.guests.start(
-            &self.name,
-            &self.limits,
-            Some(link),
+            &Arc::clone(&sandbox),
+            Some(call.clone()),
             Box::new(move |store| {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
@@ -68,7 +67,11 @@ impl Invoke for Skill {
                         convert::context(&call, call.deadline.saturating_duration_since(clock.now()));
                     let arguments = call.arguments.as_deref();
                     let result = guest.call_call(&mut *store, &context, &call.tool, arguments).await?;
-                    Ok(convert::outcome(result))
+                    let mut result = convert::outcome(result);
+                    if let Ok(Outcome::Reply(reply)) = &mut result {
+                        sandbox.granted.redactor.reply(reply);
+                    }
+                    Ok(result)
                 })
             }),
         )))

@@ -2,61 +2,89 @@
 
 use std::sync::Arc;
 
-use skillhost_core::{ClientLink, Clock};
+use skillhost_core::{Call, Clock};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
+    files,
+    grants::open::Granted,
+    http::Hooks,
     limiter::Limiter,
     output::{Output, Stream},
     progress::Throttle,
+    sandbox::Sandbox,
 };
 
 /// The state of one call.
 pub(crate) struct State {
+    pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) limiter: Limiter,
     pub(crate) output: Output,
     /// Absent while the skill is loaded: there is no call then.
-    pub(crate) link: Option<Arc<dyn ClientLink>>,
+    pub(crate) call: Option<Call>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) progress: Throttle,
+    /// Calls of other tools so far.
+    pub(crate) nested: u32,
+    pub(crate) table: ResourceTable,
     // Made on first use: guests that never touch WASI do not pay for it.
     wasi: Option<WasiCtx>,
-    table: ResourceTable,
+    http: Hooks,
+    http_ctx: WasiHttpCtx,
 }
 
 impl State {
-    pub(crate) fn new(
-        limiter: Limiter,
-        output: Output,
-        link: Option<Arc<dyn ClientLink>>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(crate) fn new(sandbox: Arc<Sandbox>, call: Option<Call>, clock: Arc<dyn Clock>) -> Self {
+        let mut table = ResourceTable::new();
+        // Each entry may be an open file or connection, of which the host has only so many.
+        table.set_max_capacity(sandbox.limits.handles);
         Self {
-            limiter,
-            output,
-            link,
+            limiter: Limiter::new(&sandbox.limits),
+            output: Output::new(Arc::clone(&sandbox)),
+            http: Hooks::new(call.as_ref().and(sandbox.granted.http.clone())),
+            http_ctx: WasiHttpCtx::new(),
+            sandbox,
+            call,
             clock,
             progress: Throttle::default(),
+            nested: 0,
+            table,
             wasi: None,
-            table: ResourceTable::new(),
         }
+    }
+
+    /// What the call may touch. While the skill is loaded it may touch nothing; only `wasi:config` answers then.
+    pub(crate) fn granted(&self) -> Option<&Granted> {
+        self.call.as_ref().map(|_| &*self.sandbox.granted)
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let output = &self.output;
-        // No folder, variable, argument or address is given: filesystem and sockets are there, because
-        // toolchains import them, but empty and closed.
-        let ctx = self.wasi.get_or_insert_with(|| {
-            WasiCtxBuilder::new()
-                .stdout(output.stream(Stream::Stdout))
+        let Self { output, sandbox, call, wasi, table, .. } = self;
+        // Filesystem and sockets are there, because toolchains import them, but empty and closed unless a folder
+        // was granted. Requests over HTTP have an interface and rules of their own.
+        let ctx = wasi.get_or_insert_with(|| {
+            let mut wasi = WasiCtxBuilder::new();
+            wasi.stdout(output.stream(Stream::Stdout))
                 .stderr(output.stream(Stream::Stderr))
                 .allow_tcp(false)
                 .allow_udp(false)
-                .build()
+                .allow_ip_name_lookup(false);
+            if call.is_some() {
+                wasi.envs(&sandbox.granted.env);
+                files::give(&sandbox.granted.folders, &mut wasi);
+            }
+            wasi.build()
         });
-        WasiCtxView { ctx, table: &mut self.table }
+        WasiCtxView { ctx, table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.http, table: &mut self.table, ctx: &mut self.http_ctx }
     }
 }

@@ -3,10 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use skillhost_core::{
-    Call, CallId, Caller, ClientFeatures, ClientLink, Clock as _, FailureKind, Invoke, NoClient, Outcome,
-    Progress, SkillName, SystemClock,
+    Call, CallId, Caller, ClientFeatures, ClientLink, Clock as _, FailureKind, Invoke, NoClient, NoTools,
+    Outcome, Progress, SkillName, SystemClock,
 };
-use skillhost_engine::{Compiler, Engine, EngineSettings, Limits, Loaded};
+use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, Loaded, OwnListeners};
 
 struct Fixture {
     cache: tempfile::TempDir,
@@ -27,6 +27,8 @@ fn engine(instances: u32, cache: &Path) -> Engine {
         cache: cache.join("compiled"),
         cache_size: 1 << 30,
         compiler: Compiler::InProcess,
+        listeners: OwnListeners::default(),
+        keyvalue: None,
     };
     Engine::new(&settings, Arc::new(SystemClock)).unwrap()
 }
@@ -35,7 +37,7 @@ async fn load(engine: &Engine, file: &str) -> Loaded {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
     let component = std::fs::read(repo.join(file)).unwrap();
     let name = SkillName::new("sample").unwrap();
-    engine.load(&name, component, Limits::default(), |_| ()).await.unwrap()
+    engine.load(&name, component, Allowance::default(), |_| ()).await.unwrap()
 }
 
 const TEXT: &str = "plugins/dist/text.wasm";
@@ -53,6 +55,8 @@ fn call(tool: &str, arguments: &str) -> Call {
         deadline: SystemClock.now() + Duration::from_secs(60),
         client: ClientFeatures::default(),
         link: Arc::new(NoClient),
+        depth: 0,
+        tools: Arc::new(NoTools),
     }
 }
 

@@ -1,19 +1,23 @@
 //! The order of a call.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Call, CallId, Caller, Catalog, ClientFeatures, ClientLink, Clock, Effect, Failure, FailureKind, Outcome,
-    Reply, Usage,
+    Call, CallId, CallTool, Caller, Catalog, ClientFeatures, ClientLink, Clock, Effect, Failure, FailureKind,
+    Outcome, Reply, Usage,
 };
 use skillhost_policy::{ArgumentBounds, Deadline, arguments, result};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
-use crate::{admission, attempt, validation::Checks};
+use crate::{admission, attempt, nested::Nesting, validation::Checks};
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -48,6 +52,17 @@ pub struct Request {
     pub link: Arc<dyn ClientLink>,
     /// Cancelled when the client gives up.
     pub cancel: CancellationToken,
+    /// The call whose tool makes this one; none for a client's.
+    pub parent: Option<Parent>,
+}
+
+/// What a call inherits from the one that makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Parent {
+    /// How deep that one is nested.
+    pub depth: u32,
+    /// When it must be over.
+    pub deadline: Instant,
 }
 
 /// What became of a call.
@@ -72,13 +87,25 @@ pub struct Dispatcher {
     settings: Settings,
     calls: TaskTracker,
     checks: Checks,
+    nesting: Arc<dyn CallTool>,
 }
 
 impl Dispatcher {
     /// A dispatcher for the tools of `catalog`.
     #[must_use]
-    pub fn new(catalog: watch::Receiver<Arc<Catalog>>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
-        Self { catalog, clock, settings, calls: TaskTracker::new(), checks: Checks::new() }
+    pub fn new(
+        catalog: watch::Receiver<Arc<Catalog>>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            catalog,
+            clock,
+            settings,
+            calls: TaskTracker::new(),
+            checks: Checks::new(),
+            nesting: Arc::new(Nesting(this.clone())),
+        })
     }
 
     /// The tools right now.
@@ -156,7 +183,11 @@ impl Dispatcher {
         Span::current().record("skill", entry.skill.as_str());
 
         // 2. One deadline from here on: checking and waiting for an instance count as much as running.
-        let deadline = Deadline::after(self.clock.now(), entry.timeout);
+        //    A call that another makes has no more than that one has left.
+        let mut deadline = Deadline::after(self.clock.now(), entry.timeout);
+        if let Some(parent) = &request.parent {
+            deadline = deadline.no_later_than(parent.deadline);
+        }
 
         // 3. Arguments: bounds first, since they are cheap and protect the validator; then the schema.
         let arguments = arguments::bound(request.arguments, &self.settings.arguments)?;
@@ -177,6 +208,8 @@ impl Dispatcher {
             deadline: deadline.at(),
             client: request.client,
             link: request.link,
+            depth: request.parent.map_or(0, |parent| parent.depth + 1),
+            tools: Arc::clone(&self.nesting),
         };
         let report = attempt::run(&*entry.invoke, call, deadline, &request.cancel).await;
         *usage = report.usage;

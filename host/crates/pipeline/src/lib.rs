@@ -8,7 +8,8 @@ mod admission;
 mod attempt;
 mod clock;
 mod dispatcher;
+mod nested;
 mod validation;
 
 pub use clock::TokioClock;
-pub use dispatcher::{Dispatcher, Request, Response, Settings};
+pub use dispatcher::{Dispatcher, Parent, Request, Response, Settings};

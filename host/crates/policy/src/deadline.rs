@@ -28,6 +28,12 @@ impl Deadline {
         Self { at: now.checked_add(limit).unwrap_or(now + CENTURY), limit }
     }
 
+    /// The same, but not later than `bound`. The limit stays what it was in the beginning.
+    #[must_use]
+    pub fn no_later_than(self, bound: Instant) -> Self {
+        Self { at: self.at.min(bound), ..self }
+    }
+
     /// The moment.
     #[must_use]
     pub fn at(self) -> Instant {

@@ -21,7 +21,7 @@ use crate::{
     contest::{self, Owners},
     load::{Unloaded, load},
     scan::{Found, Identity, Scan, scan},
-    slot::{Slot, Version, changed_tools},
+    slot::{Offer, Slot, Version, changed_tools},
     watch::{Change, Watch},
 };
 
@@ -35,6 +35,7 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// A watched folder. Dropping it stops watching; versions in use go on.
 pub struct Directory {
     catalog: watch::Receiver<Arc<Catalog>>,
+    settings: mpsc::UnboundedSender<SkillsSettings>,
     task: JoinHandle<()>,
 }
 
@@ -101,8 +102,16 @@ impl Directory {
         keeper.look_at = watch.follow(&first.linked).then(|| Instant::now() + SOON);
         keeper.apply(first);
         keeper.publish();
-        let task = tokio::spawn(keeper.run(watch, changes, stage_events));
-        Ok(Self { catalog, task })
+        let (sender, new_settings) = mpsc::unbounded_channel();
+        let task = tokio::spawn(keeper.run(watch, changes, stage_events, new_settings));
+        Ok(Self { catalog, settings: sender, task })
+    }
+
+    /// Go on with these settings. Skills whose own have changed are loaded again; one that cannot be loaded with
+    /// the new ones serves no more, since the old ones do not count any longer. The folder itself stays.
+    pub fn reconfigure(&self, settings: SkillsSettings) {
+        // A task that is gone has nothing to load.
+        let _ = self.settings.send(settings);
     }
 
     /// The catalog, now and in future.
@@ -151,6 +160,7 @@ impl Keeper {
         mut watch: Watch,
         mut changes: mpsc::UnboundedReceiver<Change>,
         mut stages: mpsc::UnboundedReceiver<(SkillName, u64, LoadStage)>,
+        mut settings: mpsc::UnboundedReceiver<SkillsSettings>,
     ) {
         loop {
             let changed = tokio::select! {
@@ -166,6 +176,7 @@ impl Keeper {
                     self.retry();
                     false
                 }
+                Some(settings) = settings.recv() => self.reconfigure(settings),
                 () = sleep_until(self.publish_at) => {
                     self.publish();
                     false
@@ -220,6 +231,31 @@ impl Keeper {
         for (name, generation, file) in due {
             self.load(name, generation, file);
         }
+    }
+
+    /// Load again what has other settings now. Answers whether anything changed.
+    fn reconfigure(&mut self, settings: SkillsSettings) -> bool {
+        let before = std::mem::replace(&mut self.settings, settings);
+        self.settings.dir = before.dir.clone();
+        if self.settings.max_skills != before.max_skills {
+            self.look_at = Some(Instant::now());
+        }
+        let now = self.clock.wall();
+        let mut changed = vec![];
+        for (name, slot) in &mut self.slots {
+            if let Found::File(path, identity) = slot.found.clone()
+                && self.settings.of(name) != before.of(name)
+            {
+                let generation = slot.replaced(slot.found.clone(), now);
+                changed.push((name.clone(), generation, (path, identity)));
+            }
+        }
+        let any = !changed.is_empty();
+        for (name, generation, file) in changed {
+            tracing::info!(skill = %name, "the skill's settings have changed; loading it again");
+            self.load(name, generation, file);
+        }
+        any
     }
 
     /// Note when to look.
@@ -310,9 +346,10 @@ impl Keeper {
     }
 
     fn load(&mut self, skill: SkillName, generation: u64, file: (PathBuf, Identity)) {
-        let settings = self.settings.of(&skill).clone();
-        let serving =
-            self.slots.get(&skill).and_then(|slot| slot.serving.as_ref()).map(|version| version.digest);
+        let settings = Arc::new(self.settings.of(&skill).clone());
+        let protected = self.settings.protected.clone();
+        let serving = self.slots.get(&skill).and_then(|slot| slot.serving.as_ref());
+        let serving = serving.map(|version| (version.digest, Arc::clone(&version.settings)));
         let (engine, turns, stages) = (self.engine.clone(), Arc::clone(&self.turns), self.stages.clone());
         let name = skill.clone();
         let task = self.loads.spawn(async move {
@@ -321,7 +358,7 @@ impl Keeper {
                 // Nobody listens any more when the directory is being closed.
                 let _ = stages.send((skill.clone(), generation, stage));
             };
-            let result = load(&engine, &skill, file, settings, serving, stage).await;
+            let result = load(&engine, &skill, file, (settings, protected), serving, stage).await;
             Answer { skill, generation, result }
         });
         if let Some(slot) = self.slots.get_mut(&name) {
@@ -366,6 +403,8 @@ impl Keeper {
                 if may_pass {
                     slot.retry_later(Instant::now());
                 }
+                // What was loaded with other settings may have been granted more than counts now.
+                slot.serving = slot.serving.take().filter(|old| *old.settings == *self.settings.of(&skill));
                 let serving = slot.serving.as_ref().map(|old| old.digest.to_string());
                 tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"),
                     "skill failed to load");
@@ -381,16 +420,15 @@ impl Keeper {
         let offers = self.slots.iter().flat_map(|(skill, slot)| {
             slot.serving
                 .iter()
-                .flat_map(move |version| version.tools.iter().map(move |(tool, _)| (skill, tool)))
+                .flat_map(move |version| version.tools.iter().map(move |offer| (skill, &offer.name)))
         });
         let owners = contest::assign(&self.owners, offers);
         let mut catalog =
             Catalog { settled: self.settled, refused: self.refused.clone(), ..Catalog::default() };
         for (name, slot) in &self.slots {
             let mut status = slot.status(name);
-            for (tool, spec, version) in
-                slot.serving.iter().flat_map(|v| v.tools.iter().map(move |(tool, spec)| (tool, spec, v)))
-            {
+            for (offer, version) in slot.serving.iter().flat_map(|v| v.tools.iter().map(move |o| (o, v))) {
+                let Offer { name: tool, spec, timeout } = offer;
                 let owner = &owners[tool];
                 if owner != name {
                     status.contested.push((tool.clone(), owner.clone()));
@@ -403,7 +441,7 @@ impl Keeper {
                         spec: Arc::clone(spec),
                         skill: name.clone(),
                         digest: version.digest,
-                        timeout: version.timeout,
+                        timeout: *timeout,
                         invoke: Arc::clone(&version.invoke),
                     },
                 );

@@ -15,4 +15,4 @@ mod watch;
 
 pub use directory::{Directory, DirectoryError};
 pub use scan::files;
-pub use settings::{Mount, SkillSettings, SkillsSettings};
+pub use settings::{Mount, SkillSettings, SkillsSettings, ToolSettings};

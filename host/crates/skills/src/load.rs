@@ -5,13 +5,16 @@ use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use skillhost_core::{Digest, SkillName, ToolName, text::bounded};
-use skillhost_engine::{Engine, LoadError, LoadStage, Loaded};
+use skillhost_core::{Annotations, Digest, SkillName, ToolName, text::bounded};
+use skillhost_engine::{Engine, LoadError, LoadStage, Loaded, Protected, asked, unasked};
 
-use crate::{Mount, SkillSettings, scan::Identity, slot::Version};
+use crate::{
+    Mount, SkillSettings,
+    scan::Identity,
+    slot::{Offer, Version},
+};
 
 /// Largest file that is read, in bytes; as large as what the engine compiles.
 const MAX_FILE: u64 = 64 << 20;
@@ -40,23 +43,24 @@ impl From<LoadError> for Unloaded {
     }
 }
 
-/// Load a file, unless its digest is `serving` already.
+/// Load a file, unless its digest is `serving` already, with the same settings.
 pub(crate) async fn load(
     engine: &Engine,
     skill: &SkillName,
     (path, identity): (PathBuf, Identity),
-    settings: SkillSettings,
-    serving: Option<Digest>,
+    (settings, protected): (Arc<SkillSettings>, Protected),
+    serving: Option<(Digest, Arc<SkillSettings>)>,
     stage: impl Fn(LoadStage) + Send + Sync,
 ) -> Result<Option<Version>, Unloaded> {
     let component = tokio::task::spawn_blocking(move || read(&path, &identity))
         .await
         .map_err(|error| Unloaded::new(error.to_string(), true))??;
-    if serving == Some(Digest::of(&component)) {
+    if serving.is_some_and(|(digest, with)| with == settings && digest == Digest::of(&component)) {
         return Ok(None);
     }
-    let loaded = engine.load(skill, component, settings.limits, stage).await?;
-    version(skill, settings.mount, settings.timeout, loaded).map(Some)
+    let loaded = engine.load(skill, component, settings.allowance(&protected), stage).await?;
+    tell(skill, &settings, &loaded);
+    version(skill, settings, loaded).map(Some)
 }
 
 /// Read a whole file, unless it is too large or changes meanwhile.
@@ -77,19 +81,56 @@ fn read(path: &Path, identity: &Identity) -> Result<Vec<u8>, Unloaded> {
     Ok(bytes)
 }
 
-fn version(skill: &SkillName, mount: Mount, timeout: Duration, loaded: Loaded) -> Result<Version, Unloaded> {
+/// What an operator should know of a version: what it lacks, and what was granted for nothing.
+fn tell(skill: &SkillName, settings: &SkillSettings, loaded: &Loaded) {
+    let grants = &settings.grants;
+    for ask in asked(&loaded.interfaces, grants).iter().filter(|ask| !ask.granted) {
+        tracing::info!(%skill, import = ask.import, grant = ask.needs, "the skill asks for what it was not granted: {}", ask.gets);
+    }
+    for grant in unasked(&loaded.interfaces, grants) {
+        tracing::warn!(%skill, grant, "the skill was granted what it does not ask for; take the grant away");
+    }
+    if grants.digest.is_none() && !grants.is_empty() {
+        tracing::warn!(%skill, digest = %loaded.digest,
+            "the grants of the skill are not pinned: whatever file has its name gets them");
+    }
+    for tool in settings.tools.keys().filter(|tool| loaded.tools.iter().all(|spec| spec.name != **tool)) {
+        tracing::warn!(%skill, tool, "the configuration names a tool that the skill does not have");
+    }
+}
+
+fn version(skill: &SkillName, settings: Arc<SkillSettings>, loaded: Loaded) -> Result<Version, Unloaded> {
     let tools = loaded
         .tools
         .into_iter()
-        .map(|spec| {
-            let name = match mount {
+        .filter_map(|mut spec| {
+            let own = settings.tools.get(&spec.name);
+            if own.is_some_and(|own| !own.enabled) {
+                return None;
+            }
+            let name = match settings.mount {
                 Mount::Prefixed => ToolName::prefixed(skill, &spec.name),
                 Mount::Root => ToolName::at_root(&spec.name),
             };
-            let name =
-                name.map_err(|error| Unloaded::new(format!("a tool is named wrongly: {error}"), false))?;
-            Ok((name, Arc::new(spec)))
+            if let Some(own) = own {
+                spec.annotations = over(spec.annotations, own.annotations);
+            }
+            let timeout = own.map_or(settings.timeout, |own| own.timeout);
+            Some(
+                name.map(|name| Offer { name, spec: Arc::new(spec), timeout })
+                    .map_err(|error| Unloaded::new(format!("a tool is named wrongly: {error}"), false)),
+            )
         })
         .collect::<Result<_, Unloaded>>()?;
-    Ok(Version { digest: loaded.digest, tools, timeout, invoke: loaded.skill })
+    Ok(Version { digest: loaded.digest, tools, invoke: loaded.skill, settings })
+}
+
+/// The skill's word with the operator's over it.
+fn over(skills: Annotations, operators: Annotations) -> Annotations {
+    Annotations {
+        read_only: operators.read_only.or(skills.read_only),
+        destructive: operators.destructive.or(skills.destructive),
+        idempotent: operators.idempotent.or(skills.idempotent),
+        open_world: operators.open_world.or(skills.open_world),
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use skillhost_core::SkillName;
-use skillhost_engine::Limits;
+use skillhost_core::{Annotations, SkillName};
+use skillhost_engine::{Allowance, Grants, Limits, Protected};
 
 /// Settings of the directory.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct SkillsSettings {
     pub defaults: SkillSettings,
     /// By name.
     pub skills: BTreeMap<SkillName, SkillSettings>,
+    /// Folders and files of the host's own that no grant may reach, each with a word for it.
+    pub protected: Protected,
 }
 
 impl SkillsSettings {
@@ -35,11 +37,48 @@ pub struct SkillSettings {
     pub timeout: Duration,
     /// How its tools are named.
     pub mount: Mount,
+    /// What its calls may touch.
+    pub grants: Grants,
+    /// For tools that have settings of their own, by their name within the skill.
+    pub tools: BTreeMap<String, ToolSettings>,
+}
+
+impl SkillSettings {
+    /// What the engine is told. No grant may reach what is `protected`.
+    #[must_use]
+    pub fn allowance(&self, protected: &Protected) -> Allowance {
+        let tools = self.tools.iter().map(|(name, tool)| (name.clone(), tool.limits.clone()));
+        Allowance {
+            limits: self.limits.clone(),
+            tools: tools.collect(),
+            grants: self.grants.clone(),
+            protected: protected.clone(),
+        }
+    }
+}
+
+/// Settings of one tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolSettings {
+    /// Whether it is offered at all. Default true.
+    pub enabled: bool,
+    /// What a call may use.
+    pub limits: Limits,
+    /// How long a call may take, waits included.
+    pub timeout: Duration,
+    /// The operator's word on what it does, over the skill's where it says something.
+    pub annotations: Annotations,
 }
 
 impl Default for SkillSettings {
     fn default() -> Self {
-        Self { limits: Limits::default(), timeout: Duration::from_secs(30), mount: Mount::Prefixed }
+        Self {
+            limits: Limits::default(),
+            timeout: Duration::from_secs(30),
+            mount: Mount::Prefixed,
+            grants: Grants::default(),
+            tools: BTreeMap::new(),
+        }
     }
 }
 

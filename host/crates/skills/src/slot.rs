@@ -8,15 +8,24 @@ use std::{
 use skillhost_core::{Digest, Invoke, SkillState, SkillStatus, ToolName, ToolSpec};
 use tokio::{task::AbortHandle, time::Instant};
 
-use crate::scan::Found;
+use crate::{SkillSettings, scan::Found};
 
 /// A version that serves calls.
 #[derive(Clone)]
 pub(crate) struct Version {
     pub(crate) digest: Digest,
-    pub(crate) tools: Vec<(ToolName, Arc<ToolSpec>)>,
-    pub(crate) timeout: Duration,
+    pub(crate) tools: Vec<Offer>,
     pub(crate) invoke: Arc<dyn Invoke>,
+    /// What it was loaded with.
+    pub(crate) settings: Arc<SkillSettings>,
+}
+
+/// A tool that a version serves.
+#[derive(Clone)]
+pub(crate) struct Offer {
+    pub(crate) name: ToolName,
+    pub(crate) spec: Arc<ToolSpec>,
+    pub(crate) timeout: Duration,
 }
 
 /// One skill of the directory.
@@ -111,10 +120,8 @@ impl Slot {
 pub(crate) fn changed_tools<'a>(old: &Version, new: &'a Version) -> Vec<&'a ToolName> {
     new.tools
         .iter()
-        .filter(|(name, spec)| {
-            old.tools.iter().any(|(old_name, old_spec)| old_name == name && old_spec != spec)
-        })
-        .map(|(name, _)| name)
+        .filter(|new| old.tools.iter().any(|old| old.name == new.name && old.spec != new.spec))
+        .map(|new| &new.name)
         .collect()
 }
 

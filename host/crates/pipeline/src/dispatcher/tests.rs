@@ -125,7 +125,7 @@ fn bench_with(spec: Arc<ToolSpec>, started: bool, script: Script) -> Bench {
         ..Catalog::default()
     };
     let (publish, catalog) = watch::channel(Arc::new(catalog));
-    let dispatcher = Arc::new(Dispatcher::new(catalog, Arc::new(TokioClock), Settings::default()));
+    let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), Settings::default());
     Bench { dispatcher, publish, running }
 }
 
@@ -152,6 +152,7 @@ fn request(tool: &str, arguments: Value) -> Request {
         client: ClientFeatures::default(),
         link: Arc::new(NoClient),
         cancel: CancellationToken::new(),
+        parent: None,
     }
 }
 

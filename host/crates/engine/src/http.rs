@@ -1,0 +1,18 @@
+//! Requests that guests make over `wasi:http`.
+//!
+//! [`rule`] decides by host and method before anything is looked up; [`connect`] resolves a name once, has every
+//! address judged, and connects to one of those; [`client`] bounds what crosses. Redirects are not followed
+//! here: a guest that follows one makes another request, which is judged like the first.
+
+mod address;
+mod body;
+mod client;
+mod connect;
+mod hooks;
+mod rule;
+
+pub(crate) use client::Client;
+pub use connect::OwnListeners;
+pub(crate) use hooks::Hooks;
+pub use http::Method;
+pub use rule::{Hosts, HttpRule};

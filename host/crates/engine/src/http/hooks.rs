@@ -1,0 +1,52 @@
+//! What wasmtime's `wasi:http` asks of the host.
+
+use std::{future::Future, sync::Arc};
+
+use http::{Request, Response};
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::Client;
+
+/// Requests of one call whose responses are not yet read to the end.
+const AT_ONCE: usize = 16;
+
+/// The requests of one call.
+pub(crate) struct Hooks {
+    /// Absent when nothing was granted, and while the skill is loaded.
+    client: Option<Arc<Client>>,
+    // Made with the first request.
+    turns: Option<Arc<Semaphore>>,
+}
+
+impl Hooks {
+    pub(crate) fn new(client: Option<Arc<Client>>) -> Self {
+        Self { client, turns: None }
+    }
+}
+
+type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        // Resolved at once by wasi:http 0.2.
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let client = self.client.clone();
+        let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
+        Box::new(async move {
+            let client = client.ok_or_else(|| {
+                tracing::warn!(host = request.uri().host(), "the skill has no grant for HTTP");
+                Error::HttpRequestDenied
+            })?;
+            // Not waited for: whoever holds the others may be the one that asks.
+            let permit = turns.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
+            let response = client.send(request, options.unwrap_or_default(), permit).await?;
+            let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
+            Ok((response, nothing_left))
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! What counts for one tool, and who said it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+use super::{Raw, Source, raw};
+
+/// A key, its value, and where that was said.
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct Effective {
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    /// A file with line and column, a variable, or `built in`.
+    pub(crate) from: String,
+}
+
+/// Everything that counts for the tool `tool` of `skill`.
+pub(crate) fn effective(raw: &Raw, skill: &str, tool: &str) -> Vec<Effective> {
+    let own = raw.skills.get(skill);
+    let of_tool = own.and_then(|own| own.tools.get(tool));
+    let levels = [
+        (format!("skills.{skill}.tools.{tool}"), of_tool.map(|tool| table(tool))),
+        (format!("skills.{skill}"), own.map(table)),
+        ("defaults".to_owned(), Some(table(&raw.defaults))),
+    ];
+    let built_in = table(&Raw::default().filled().defaults);
+    // A key of the tool alone shows when it was said.
+    let mut keys: BTreeMap<String, ()> = built_in.keys().map(|key| (key.clone(), ())).collect();
+    for (_, level) in &levels {
+        keys.extend(level.iter().flat_map(|level| level.keys().map(|key| (key.clone(), ()))));
+    }
+    keys.remove("tools");
+    let source = raw.source.clone().unwrap_or_default();
+    keys.into_keys()
+        .filter_map(|key| {
+            let said = levels.iter().find_map(|(path, level)| Some((path, level.as_ref()?.get(&key)?)));
+            let (value, from) = match said {
+                Some((path, value)) => (value, place(&source, &format!("{path}.{key}"))),
+                None => (built_in.get(&key)?, "built in".to_owned()),
+            };
+            Some(Effective { key, value: value.clone(), from })
+        })
+        .collect()
+}
+
+fn place(source: &Source, key: &str) -> String {
+    source.place(key).unwrap_or_else(|| key.to_owned())
+}
+
+fn table(value: &impl Serialize) -> Table {
+    // Each of these is a table of plain values.
+    Table::try_from(value).unwrap_or_default()
+}
+
+/// The skill and the tool's own name behind a full name. `SKILL/TOOL` names a tool of a skill that is mounted at the
+/// root.
+pub(crate) fn split<'a>(raw: &Raw, tool: &'a str) -> Option<(&'a str, &'a str)> {
+    let (skill, name) = tool.split_once('/').or_else(|| tool.split_once('_'))?;
+    let mount = raw.skills.get(skill).and_then(|own| own.mount).or(raw.defaults.mount);
+    (tool.contains('/') || mount != Some(raw::Mount::Root)).then_some((skill, name))
+}

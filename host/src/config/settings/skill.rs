@@ -1,0 +1,110 @@
+//! One skill and its tools: each key from the tool, else the skill, else the defaults.
+
+use bytesize::ByteSize;
+use skillhost_core::{Annotations, ToolName};
+use skillhost_engine::Limits;
+use skillhost_skills::{Mount, SkillSettings, ToolSettings};
+
+use super::{
+    grants,
+    values::{bytes, time, within},
+};
+use crate::config::{
+    ConfigError,
+    raw::{self, Bounds},
+};
+
+const SET: &str = "the defaults are filled";
+
+/// The settings of one skill; of a skill that is not named, when `own` is absent.
+pub(super) fn settings(
+    table: &str,
+    own: Option<&raw::Skill>,
+    defaults: &raw::Defaults,
+    max_memory: usize,
+) -> Result<SkillSettings, ConfigError> {
+    let nothing = raw::Skill::default();
+    let own = own.unwrap_or(&nothing);
+    let key = |name| format!("{table}.{name}");
+    let said = over(own.bounds(), defaults.bounds());
+    let listing = Listing {
+        load_timeout: time(&key("load_timeout"), own.load_timeout.or(defaults.load_timeout))?,
+        max_tools: within(&key("max_tools"), own.max_tools.or(defaults.max_tools).expect(SET), 1, 10_000)?,
+    };
+    let tools = own.tools.iter().map(|(name, tool)| {
+        let table = format!("{table}.tools.{name}");
+        ToolName::bare(name)
+            .map_err(|error| ConfigError::value(&table, format!("names no tool: {error}")))?;
+        let said = over(tool.bounds(), said.clone());
+        let settings = ToolSettings {
+            enabled: tool.enabled.unwrap_or(true),
+            timeout: time(&format!("{table}.timeout"), said.timeout)?,
+            limits: limits(&table, &said, listing, max_memory)?,
+            annotations: Annotations {
+                read_only: tool.read_only,
+                destructive: tool.destructive,
+                idempotent: tool.idempotent,
+                open_world: tool.open_world,
+            },
+        };
+        Ok((name.clone(), settings))
+    });
+    Ok(SkillSettings {
+        limits: limits(table, &said, listing, max_memory)?,
+        timeout: time(&key("timeout"), said.timeout)?,
+        mount: match own.mount.or(defaults.mount).expect(SET) {
+            raw::Mount::Prefixed => Mount::Prefixed,
+            raw::Mount::Root => Mount::Root,
+        },
+        grants: match &own.grants {
+            Some(own) => grants::grants(&key("grants"), own)?,
+            None => Default::default(),
+        },
+        tools: tools.collect::<Result<_, _>>()?,
+    })
+}
+
+/// What is said here, else what is said there.
+fn over(here: Bounds, there: Bounds) -> Bounds {
+    Bounds {
+        timeout: here.timeout.or(there.timeout),
+        fuel: here.fuel.or(there.fuel),
+        memory: here.memory.or(there.memory),
+        table_elements: here.table_elements.or(there.table_elements),
+        handles: here.handles.or(there.handles),
+        result: here.result.or(there.result),
+        log_lines: here.log_lines.or(there.log_lines),
+        log_bytes: here.log_bytes.or(there.log_bytes),
+    }
+}
+
+/// Bounds of loading, which a tool cannot have for itself.
+#[derive(Clone, Copy)]
+struct Listing {
+    load_timeout: std::time::Duration,
+    max_tools: usize,
+}
+
+fn limits(table: &str, said: &Bounds, listing: Listing, max_memory: usize) -> Result<Limits, ConfigError> {
+    let key = |name| format!("{table}.{name}");
+    let memory = bytes(&key("memory"), said.memory, 1 << 16, 4 << 30)?;
+    if memory > max_memory {
+        let max = ByteSize(max_memory as u64).display().iec();
+        return Err(ConfigError::value(
+            key("memory"),
+            format!("is over `engine.max_memory` ({max}); raise that too"),
+        ));
+    }
+    Ok(Limits {
+        fuel: within(&key("fuel"), said.fuel.expect(SET), 1, u64::MAX / 2)?,
+        memory,
+        // The pool's tables have room for 40,000.
+        table_elements: within(&key("table_elements"), said.table_elements.expect(SET), 1, 40_000)?,
+        handles: within(&key("handles"), said.handles.expect(SET), 16, 100_000)?,
+        result: bytes(&key("result"), said.result, 1 << 10, 1 << 30)?,
+        log_lines: said.log_lines.expect(SET),
+        log_bytes: bytes(&key("log_bytes"), said.log_bytes, 0, 1 << 30)?,
+        load_timeout: listing.load_timeout,
+        max_tools: listing.max_tools,
+    })
+}

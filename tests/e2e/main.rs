@@ -7,6 +7,7 @@ mod hostile_calls;
 mod hostile_files;
 mod http;
 mod load;
+mod matrix;
 mod protocol;
 mod sandbox;
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod faulty;
+mod web;
 
 use std::{
     fs,
@@ -15,6 +16,7 @@ pub use client::{Client, Server};
 pub use faulty::{faulty, patched};
 use serde_json::Value;
 use tempfile::TempDir;
+pub use web::{Asked, Web, response};
 
 /// How long anything may take before a test gives up. Generous: it only decides how a failure looks.
 pub const PATIENCE: Duration = Duration::from_secs(60);

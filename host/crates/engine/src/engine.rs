@@ -12,6 +12,7 @@ use crate::{
     config,
     grants::open::{self, Surroundings},
     guest::Guests,
+    http,
     sandbox::Sandbox,
     state::State,
 };
@@ -141,7 +142,7 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config::running(settings)).map_err(refused)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).map_err(refused)?;
+        http::add_to_linker(&mut linker).map_err(refused)?;
         bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
             .map_err(refused)?;
         let cache =

@@ -9,10 +9,12 @@ mod body;
 mod client;
 mod connect;
 mod hooks;
+mod link;
 mod rule;
 
 pub(crate) use client::Client;
 pub use connect::OwnListeners;
 pub(crate) use hooks::Hooks;
 pub use http::Method;
+pub(crate) use link::add_to_linker;
 pub use rule::{Hosts, HttpRule};

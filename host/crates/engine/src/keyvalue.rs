@@ -54,7 +54,9 @@ impl Host for State {
         let Some((store, bounds)) = granted else { return Err(Error::AccessDenied) };
         let bucket =
             Bucket { store: Arc::clone(store), name: self.sandbox.name.as_str().into(), bounds: *bounds };
-        self.table.push(bucket).map_err(|error| Error::Other(error.to_string()))
+        self.table.push(bucket).map_err(|_| {
+            Error::Other("the call holds as many things of the host's as it may (`handles`)".into())
+        })
     }
 }
 

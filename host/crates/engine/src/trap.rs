@@ -1,7 +1,7 @@
 //! Why the engine ended a guest.
 
 use skillhost_core::{Failure, FailureKind};
-use wasmtime::Trap;
+use wasmtime::{Trap, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
 use crate::{Limits, limiter::Refused};
@@ -49,6 +49,15 @@ pub(crate) fn classify(
         let text = trap.to_string();
         format!("the skill trapped: {}", text.strip_prefix("wasm trap: ").unwrap_or(&text))
     } else {
+        if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+            return Failure::new(
+                FailureKind::OutOfMemory,
+                format!(
+                    "the skill held more than {} things of the host's at once (`handles`)",
+                    limits.handles
+                ),
+            );
+        }
         let cause = error.root_cause().to_string();
         if cause.contains("fuel allocated for hostcalls") {
             return Failure::new(

@@ -2,7 +2,10 @@
 //! loaded by its mode.
 #![cfg(target_family = "wasm")]
 
+mod files;
+mod keeping;
 mod mode;
+mod network;
 mod tools;
 
 use skillhost_sdk::{Context, Failure, Outcome, Skill, Tool, dispatch};

@@ -2,6 +2,7 @@
 
 use std::{io::Write as _, net::SocketAddrV4, time::Duration};
 
+use crate::{files, keeping, network};
 use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 use skillhost_sdk::{
     Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Reply, Tool,
@@ -50,6 +51,12 @@ pub(crate) const ALL: &[Definition] = &[
     random::definition(),
     deep_json::definition(),
     bad_meta::definition(),
+    files::reach::definition(),
+    files::folders::definition(),
+    network::http::definition(),
+    keeping::keep::definition(),
+    keeping::config::definition(),
+    keeping::leak::definition(),
 ];
 
 /// Computes for ever.
@@ -364,12 +371,15 @@ fn prepare_undo() -> String {
 #[derive(Deserialize, JsonSchema)]
 struct Nested {
     name: String,
+    /// A JSON text.
+    #[serde(default)]
+    arguments: Option<String>,
 }
 
 /// Calls another tool.
 #[tool]
 fn call_tool(args: Nested) -> String {
-    format!("{:?}", host::call_tool(&args.name, Some("{}")))
+    format!("{:?}", host::call_tool(&args.name, args.arguments.as_deref()))
 }
 
 /// Asks the client in the middle of the call.

@@ -33,9 +33,20 @@
 //! what the host does during a call in [`host`] and [`log`]. A skill whose list of tools is not known when it
 //! is compiled implements [`Skill`] by hand.
 //!
-//! On other targets than WebAssembly the crate compiles as well, so that skills have ordinary unit tests:
-//! call the function itself, or its [`Definition`] with JSON. There is no host then; [`host`] says what its
-//! functions answer.
+//! What reaches outside the sandbox needs a grant of the operator, in `[skills.NAME.grants]` of his configuration:
+//!
+//! | to | use | grant |
+//! |---|---|---|
+//! | read and write files | `std::fs` | `files` |
+//! | send requests | [`http`] | `http` |
+//! | read settings | [`config`] | `config` |
+//! | know secrets | [`secrets`] | `secrets` |
+//! | keep values | [`keyvalue`] | `keyvalue` |
+//! | read variables | `std::env` | `env` |
+//! | call other skills' tools | [`host::call_tool`] | `tools` |
+//!
+//! On other targets than WebAssembly the crate compiles as well, so that skills have ordinary unit tests: call the
+//! function itself, or its [`Definition`] with JSON, with a `testing::Host` around it.
 #![deny(missing_docs)]
 
 // The paths that the macros write, `::skillhost_sdk::…`, must hold in this crate too.
@@ -44,13 +55,19 @@ extern crate self as skillhost_sdk;
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 pub mod bindings;
+pub mod config;
 mod context;
 mod failure;
 pub mod host;
+pub mod http;
+pub mod keyvalue;
 pub mod log;
 mod outcome;
 mod reply;
 mod schema;
+pub mod secrets;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 mod tool;
 
 pub use bindings::skillhost::skill::types;
@@ -63,7 +80,7 @@ pub use types::{Annotations, Content, ContentBlock, Context, Failure, InputRequi
 /// All that a usual skill needs, to be imported with `*`.
 pub mod prelude {
     pub use crate::types::{Context, Failure, Reply};
-    pub use crate::{WithText, host, log, tool};
+    pub use crate::{WithText, config, host, http, keyvalue, log, secrets, tool};
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }

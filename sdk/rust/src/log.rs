@@ -1,19 +1,32 @@
 //! Log lines. The host writes them with the call's correlation id, and bounds how many there may be.
 //!
-//! Outside WebAssembly, in unit tests, they go to standard error.
+//! In unit tests a [`testing::Host`](crate::testing::Host) keeps them; where there is none they go to standard error.
 use crate::bindings::wasi::logging::logging;
 
 pub use logging::Level;
 
 /// Writes one line. `context` says which part of the skill speaks; it may be empty.
+///
+/// ```
+/// # use skillhost_sdk::log::{self, Level};
+/// log::write(Level::Info, "download", "42 pages");
+/// ```
+#[cfg(target_family = "wasm")]
 pub fn write(level: Level, context: &str, message: &str) {
-    if cfg!(target_family = "wasm") {
-        logging::log(level, context, message);
-    } else {
-        #[expect(clippy::print_stderr, reason = "the only place for log lines where there is no host")]
-        {
-            eprintln!("{level:?} {context} {message}");
-        }
+    logging::log(level, context, message);
+}
+
+/// Writes one line. `context` says which part of the skill speaks; it may be empty.
+///
+/// ```
+/// # use skillhost_sdk::log::{self, Level};
+/// log::write(Level::Info, "download", "42 pages");
+/// ```
+#[cfg(not(target_family = "wasm"))]
+#[expect(clippy::print_stderr, reason = "the only place for log lines where there is no host")]
+pub fn write(level: Level, context: &str, message: &str) {
+    if !crate::testing::imports::log(level, context, message) {
+        eprintln!("{level:?} {context} {message}");
     }
 }
 

@@ -205,7 +205,7 @@ mod tests {
     async fn our_own_listeners_are_never_reached() {
         let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
         let own = listener.local_addr().unwrap();
-        let (connector, _) = connector(&["0.0.0.0/0:*", "::/0:*"], vec![]);
+        let (connector, _) = connector(&["0.0.0.0/0:*", "[::/0]:*"], vec![]);
         connector.listeners.add(own);
         for host in ["127.0.0.1", "127.0.0.2", "0.0.0.0", "[::ffff:127.0.0.1]"] {
             let uri: Uri = format!("http://{host}:{}/", own.port()).parse().unwrap();

@@ -81,7 +81,7 @@ impl FromStr for Hosts {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = if let Ok(ip) = bare.parse::<IpAddr>() {
             Name::Net(address::plain(ip).into())
-        } else if let Ok(net) = host.parse::<IpNet>() {
+        } else if let Ok(net) = bare.parse::<IpNet>() {
             Name::Net(net.trunc())
         } else if host == "*" {
             Name::Any
@@ -122,18 +122,19 @@ fn domain(text: &str) -> Result<String, String> {
 
 impl fmt::Display for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Name::Exact(name) => f.write_str(name)?,
-            Name::Below(name) => write!(f, "*.{name}")?,
-            Name::Any => f.write_str("*")?,
-            Name::Net(net) if net.prefix_len() == net.max_prefix_len() => write!(f, "{}", net.addr())?,
-            Name::Net(net) => write!(f, "{net}")?,
-        }
-        match self.port {
-            Port::OfScheme => Ok(()),
-            Port::Any => f.write_str(":*"),
-            Port::Exact(port) => write!(f, ":{port}"),
-        }
+        let name = match &self.name {
+            Name::Exact(name) => name.clone(),
+            Name::Below(name) => format!("*.{name}"),
+            Name::Any => "*".into(),
+            Name::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().to_string(),
+            Name::Net(net) => net.to_string(),
+        };
+        let port = match self.port {
+            Port::OfScheme => return f.write_str(&name),
+            Port::Any => "*".into(),
+            Port::Exact(port) => port.to_string(),
+        };
+        if name.contains(':') { write!(f, "[{name}]:{port}") } else { write!(f, "{name}:{port}") }
     }
 }
 

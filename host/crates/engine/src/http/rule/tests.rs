@@ -24,6 +24,8 @@ fn hosts_are_shown_as_they_are_written() {
         "192.168.1.10:8080",
         "::1",
         "fd00::/8",
+        "[::1]:80",
+        "[fd00::/8]:*",
     ] {
         assert_eq!(text.parse::<Hosts>().unwrap().to_string(), text);
     }

@@ -143,5 +143,5 @@ manifests() {
 }
 
 "$cargo" build --quiet --package lift "${locked[@]}"
-build plugins text json
+build plugins text json files fetch notes
 build tests/skills faulty

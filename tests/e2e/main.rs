@@ -3,11 +3,13 @@
 mod command_line;
 mod directory;
 mod dist;
+mod grants;
 mod hostile_calls;
 mod hostile_files;
 mod http;
 mod load;
 mod matrix;
+mod plugins;
 mod protocol;
 mod sandbox;
 

@@ -1,0 +1,6 @@
+//! A skill: notes that stay over calls and restarts, in the skill's key-value bucket. Each note has a key of its own,
+//! so that calls which run side by side never overwrite each other's notes.
+mod note;
+mod tools;
+
+skillhost_sdk::skill!(tools::put, tools::get, tools::list, tools::search, tools::delete);

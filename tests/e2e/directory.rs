@@ -196,6 +196,16 @@ fn a_compiler_dies_with_its_host() {
             std::process::Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
         assert!(status.unwrap().success());
     };
+    // It is bound by now: the signal at its parent's death comes before its limits.
+    eventually(|| {
+        let limits = fs::read_to_string(format!("/proc/{child}/limits")).ok()?;
+        limits
+            .lines()
+            .find(|line| line.starts_with("Max file size"))?
+            .split_whitespace()
+            .any(|word| word == "0")
+            .then_some(())
+    });
     // Stopped, it can end by nothing of its own doing.
     signal(child, "STOP");
     drop(client);

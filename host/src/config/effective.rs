@@ -21,7 +21,7 @@ pub(crate) fn effective(raw: &Raw, skill: &str, tool: &str) -> Vec<Effective> {
     let own = raw.skills.get(skill);
     let of_tool = own.and_then(|own| own.tools.get(tool));
     let levels = [
-        (format!("skills.{skill}.tools.{tool}"), of_tool.map(|tool| table(tool))),
+        (format!("skills.{skill}.tools.{tool}"), of_tool.map(table)),
         (format!("skills.{skill}"), own.map(table)),
         ("defaults".to_owned(), Some(table(&raw.defaults))),
     ];

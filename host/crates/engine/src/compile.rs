@@ -192,14 +192,15 @@ fn bound(memory: u64, seconds: u64) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = |n| Rlimit { current: Some(n), maximum: Some(n) };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    // The parent ends us when it ends itself. Where it was killed, Linux does; elsewhere the limit on processor time
+    // does.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // Data, not address space: thread arenas reserve far more of that than they use.
     setrlimit(Resource::Data, limit(memory))?;
     setrlimit(Resource::Fsize, limit(0))?;
     setrlimit(Resource::Core, limit(0))?;
-    // The parent keeps wall-clock time and ends us when it passes or when it ends itself. Where it was
-    // killed, Linux does; elsewhere this does, in time.
+    // The parent keeps wall-clock time and ends us when it passes.
     setrlimit(Resource::Cpu, limit(seconds.saturating_mul(cores)))?;
-    #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     Ok(())
 }

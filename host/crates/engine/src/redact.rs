@@ -61,8 +61,7 @@ impl Redactor {
         let Some(secrets) = &self.0 else { return text };
         let cut_off = |form: &Vec<u8>| {
             (1..form.len()).rev().find(|&n| {
-                text.as_bytes().len() >= n
-                    && text.as_bytes()[text.len() - n..].eq_ignore_ascii_case(&form[..n])
+                text.len() >= n && text.as_bytes()[text.len() - n..].eq_ignore_ascii_case(&form[..n])
             })
         };
         if let Some(n) = secrets.forms.iter().filter_map(cut_off).max() {

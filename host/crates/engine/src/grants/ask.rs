@@ -1,6 +1,6 @@
 //! What a component asks for, held against what it was granted.
 
-use super::{Access, Grants};
+use super::{Access, EnvValue, Grants};
 use crate::Interfaces;
 
 /// One import of a component and what comes of it.
@@ -26,23 +26,18 @@ pub fn asked(interfaces: &Interfaces, grants: &Grants) -> Vec<Ask> {
 #[must_use]
 pub fn unasked(interfaces: &Interfaces, grants: &Grants) -> Vec<&'static str> {
     let asks = |key| interfaces.imports.iter().any(|import| key_of(name_of(import)) == Some(key));
+    // A secret can reach the guest as a variable too.
+    let in_env = asks("env") && grants.env.values().any(|value| matches!(value, EnvValue::Secret(_)));
     let given = [
         ("files", !grants.files.is_empty()),
         ("http", !grants.http.is_empty()),
         ("env", !grants.env.is_empty()),
         ("config", !grants.config.is_empty()),
-        // A secret can reach the guest as a variable too.
-        ("secrets", !grants.secrets.is_empty() && !(asks("env") && grants.env_has_secret())),
+        ("secrets", !grants.secrets.is_empty() && !in_env),
         ("keyvalue", grants.keyvalue.is_some()),
         ("tools", !grants.tools.is_empty()),
     ];
     given.into_iter().filter(|(key, given)| *given && !asks(key)).map(|(key, _)| key).collect()
-}
-
-impl Grants {
-    fn env_has_secret(&self) -> bool {
-        self.env.values().any(|value| matches!(value, super::EnvValue::Secret(_)))
-    }
 }
 
 fn name_of(import: &str) -> &str {

@@ -81,10 +81,13 @@ pub(crate) struct Granted {
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) http: Option<Arc<http::Client>>,
-    pub(crate) keyvalue: Option<(Arc<dyn KeyValue>, KeyValueBounds)>,
+    pub(crate) keyvalue: Option<Keeping>,
     pub(crate) tools: Vec<ToolPattern>,
     pub(crate) redactor: Redactor,
 }
+
+/// Where the skill's values are kept, and how much of them.
+pub(crate) type Keeping = (Arc<dyn KeyValue>, KeyValueBounds);
 
 /// A granted folder.
 #[derive(Debug)]
@@ -184,10 +187,7 @@ fn secrets(sources: &BTreeMap<String, SecretSource>) -> Result<BTreeMap<String, 
     sources.iter().map(read).collect()
 }
 
-fn keyvalue(
-    bounds: Option<KeyValueBounds>,
-    around: &Surroundings,
-) -> Result<Option<(Arc<dyn KeyValue>, KeyValueBounds)>, GrantError> {
+fn keyvalue(bounds: Option<KeyValueBounds>, around: &Surroundings) -> Result<Option<Keeping>, GrantError> {
     let Some((bounds, store)) = bounds.zip(around.keyvalue.clone()) else { return Ok(None) };
     store.check().map_err(GrantError::KeyValue)?;
     Ok(Some((store, bounds)))

@@ -144,4 +144,4 @@ manifests() {
 
 "$cargo" build --quiet --package lift "${locked[@]}"
 build plugins text json files fetch notes
-build tests/skills faulty
+build tests/skills faulty whole

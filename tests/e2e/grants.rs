@@ -235,3 +235,22 @@ fn a_store_that_is_no_database_takes_only_its_users_away() {
     assert_eq!(host.state("text").0, "ready");
     assert_eq!(fs::read_to_string(&file).unwrap(), "x".repeat(5000), "it is left alone");
 }
+
+#[test]
+fn a_skill_exports_what_its_source_lists() {
+    let host = empty();
+    for name in ["whole.wasm", "notes.wasm"] {
+        host.put(name, &component(name));
+    }
+    let exports = |skill: &str| {
+        let shown = host.json(&["inspect", skill, "--json"]);
+        let names = shown["exports"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
+        names
+            .filter_map(|name| Some(name.strip_prefix("skillhost:skill/")?.split('@').next()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let mut all = exports("whole");
+    all.sort();
+    assert_eq!(all, ["prompts", "resources", "tools", "undo"]);
+    assert_eq!(exports("notes"), ["tools"]);
+}

@@ -63,24 +63,34 @@ pub mod http;
 pub mod keyvalue;
 pub mod log;
 mod outcome;
+mod prompt;
 mod reply;
+mod resource;
 mod schema;
 pub mod secrets;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod tool;
+mod undo;
 
 pub use bindings::skillhost::skill::types;
 pub use outcome::{IntoOutcome, WithText};
+pub use prompt::{
+    IntoPrompt, Message, Prompt, PromptArgument, PromptDefinition, PromptMessages, PromptOutcome, Role,
+};
+pub use resource::{
+    Described, IntoContents, ReadOutcome, ResourceDefinition, ResourceInfo, ResourceTemplate,
+};
 pub use schema::{input_schema, output_schema};
-pub use skillhost_sdk_macros::tool;
+pub use skillhost_sdk_macros::{prompt, resource, tool};
 pub use tool::{Definition, Skill, dispatch};
 pub use types::{Annotations, Content, ContentBlock, Context, Failure, InputRequired, Outcome, Reply, Tool};
+pub use undo::Undo;
 
 /// All that a usual skill needs, to be imported with `*`.
 pub mod prelude {
     pub use crate::types::{Context, Failure, Reply};
-    pub use crate::{WithText, config, host, http, keyvalue, log, secrets, tool};
+    pub use crate::{WithText, config, host, http, keyvalue, log, prompt, resource, secrets, tool};
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }
@@ -89,7 +99,11 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::outcome::{Fallible, finish};
-    pub use crate::tool::{NoArguments, assert_distinct, parse};
+    pub use crate::prompt::{Prompts, arguments as prompt_arguments, parse as parse_prompt};
+    pub use crate::resource::{Resources, fit, parse as parse_resource};
+    pub use crate::tool::{
+        NoArguments, Undoing, assert_distinct, assert_not_undoable, assert_undoable, parse, schema_of,
+    };
 }
 
 #[doc(hidden)]

@@ -28,6 +28,24 @@ impl Reply {
         Self { is_error: true, ..Self::text(text) }
     }
 
+    /// Sets what undo needs to take the call back, in the place of what
+    /// [`host::prepare_undo`](crate::host::prepare_undo) kept.
+    ///
+    /// ```
+    /// # use skillhost_sdk::Reply;
+    /// let reply = Reply::text("done").undo_token(&["old", "new"]);
+    /// assert_eq!(reply.undo_token.as_deref(), Some(r#"["old","new"]"#));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`structured`](Self::structured).
+    #[must_use]
+    pub fn undo_token(mut self, token: &impl Serialize) -> Self {
+        self.undo_token = Some(to_json(token));
+        self
+    }
+
     /// Adds a block of content.
     #[must_use]
     pub fn with(mut self, block: ContentBlock) -> Self {

@@ -33,6 +33,22 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
     let idempotent = optional(options.idempotent.as_ref());
     let open_world = optional(options.open_world.as_ref());
     let durable = options.durable.unwrap_or(false);
+    let undoable = options.undo.is_some();
+    let undo = options.undo.as_ref().map(|function| {
+        quote! {
+            .undoable({
+                fn undo(
+                    arguments: ::std::option::Option<&str>,
+                    undo: ::skillhost_sdk::Undo<'_>,
+                ) -> ::std::result::Result<(), ::skillhost_sdk::Failure> {
+                    let function: fn(#arguments, ::skillhost_sdk::Undo<'_>)
+                        -> ::std::result::Result<(), ::skillhost_sdk::Failure> = #function;
+                    function(::skillhost_sdk::__private::parse::<#arguments>(arguments)?, undo)
+                }
+                undo
+            })
+        }
+    });
 
     // A type without values: unlike a module it sees the names around the function as the function does, and
     // unlike a unit struct it leaves the function's name to the function.
@@ -51,7 +67,7 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                         name: ::std::string::String::from(#name),
                         title: #title,
                         description: ::std::option::Option::Some(::std::string::String::from(#description)),
-                        input_schema: ::skillhost_sdk::input_schema::<#arguments>(),
+                        input_schema: ::skillhost_sdk::__private::schema_of::<#arguments>(),
                         output_schema: <<#result as ::skillhost_sdk::__private::Fallible>::Value
                             as ::skillhost_sdk::IntoOutcome>::output_schema(),
                         annotations: ::skillhost_sdk::Annotations {
@@ -60,7 +76,7 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                             idempotent: #idempotent,
                             open_world: #open_world,
                         },
-                        undoable: false,
+                        undoable: #undoable,
                         durable: #durable,
                         icons: ::std::option::Option::None,
                         meta: ::std::option::Option::None,
@@ -76,14 +92,14 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                     ::skillhost_sdk::__private::finish(#call)
                 }
 
-                ::skillhost_sdk::Definition::new(#name, describe, run)
+                ::skillhost_sdk::Definition::new(#name, describe, run) #undo
             }
         }
     })
 }
 
 /// The doc comment, without the blank that follows the slashes.
-fn description(attributes: &[Attribute]) -> String {
+pub(crate) fn description(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
             Expr::Lit(ExprLit { lit: Lit::Str(line), .. }) => Some(line.value()),
@@ -96,7 +112,7 @@ fn description(attributes: &[Attribute]) -> String {
 }
 
 /// An `Option` as an expression; text becomes a `String` on the way.
-fn optional(value: Option<&impl quote::ToTokens>) -> TokenStream {
+pub(crate) fn optional(value: Option<&impl quote::ToTokens>) -> TokenStream {
     match value {
         Some(value) => quote!(::std::option::Option::Some(::std::convert::From::from(#value))),
         None => quote!(::std::option::Option::None),

@@ -1,4 +1,4 @@
-//! The attribute `#[tool]` of `skillhost-sdk`; use it through that crate.
+//! The attributes `#[tool]`, `#[prompt]` and `#[resource]` of `skillhost-sdk`; use it through that crate.
 #![deny(missing_docs)]
 
 use proc_macro::TokenStream;
@@ -6,6 +6,8 @@ use syn::parse_macro_input;
 
 mod expand;
 mod options;
+mod prompt;
+mod resource;
 mod signature;
 
 /// Makes a function a tool of the skill.
@@ -32,9 +34,42 @@ mod signature;
 /// | `durable` | the host must carry out the call even if the first attempts fail |
 /// | `title = "…"` | a name for people |
 /// | `name = "…"` | the tool's name, when it is not the function's |
+/// | `undo = path` | the function that takes a call back: `fn(Arguments, Undo<'_>) -> Result<(), Failure>` |
 #[proc_macro_attribute]
 pub fn tool(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as options::Options);
     let function = parse_macro_input!(item as syn::ItemFn);
     expand::tool(&options, &function).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a function a prompt template of the skill. The doc comment becomes its description.
+///
+/// **Parameters**, each optional, in any order: the arguments by value, a struct whose fields are `String` or
+/// `Option<String>` and that derives `Deserialize` and `JsonSchema`; and the context, as `&Context`.
+///
+/// **Result**: `T` or `Result<T, Failure>`, where `T` implements `IntoPrompt`: a `String` is one message of the user.
+///
+/// **Options**: `title = "…"`, `name = "…"`.
+#[proc_macro_attribute]
+pub fn prompt(options: TokenStream, item: TokenStream) -> TokenStream {
+    let options = parse_macro_input!(options as prompt::Options);
+    let function = parse_macro_input!(item as syn::ItemFn);
+    prompt::prompt(&options, &function).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a function a resource of the skill. The doc comment becomes its description.
+///
+/// **Parameters**, each optional, in any order: the values of a template's parts by value, a struct with a field of each
+/// part's name that derives `Deserialize`; and the context, as `&Context`.
+///
+/// **Result**: `T` or `Result<T, Failure>`, where `T` implements `IntoContents`: a `String`, a `Vec<u8>`, or an `Option`
+/// of one.
+///
+/// **Options**: `uri = "…"` for one resource, or `template = "…{part}…"` for a family of them; `name = "…"`, `title = "…"`,
+/// `mime_type = "…"`.
+#[proc_macro_attribute]
+pub fn resource(options: TokenStream, item: TokenStream) -> TokenStream {
+    let options = parse_macro_input!(options as resource::Options);
+    let function = parse_macro_input!(item as syn::ItemFn);
+    resource::resource(&options, &function).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -1,7 +1,21 @@
 //! What stands in the brackets of `#[tool(…)]`.
 use syn::meta::{ParseNestedMeta, parser};
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Error, LitBool, LitStr, Result, Token};
+use syn::{Error, LitBool, LitStr, Path, Result, Token};
+
+const OPTIONS: [&str; 8] =
+    ["read_only", "destructive", "idempotent", "open_world", "durable", "title", "name", "undo"];
+
+/// What is said of an option that there is not.
+pub(crate) fn unknown(name: &str, options: &[&str]) -> String {
+    let nearest = options.iter().map(|option| (strsim::damerau_levenshtein(option, name), option)).min();
+    match nearest {
+        Some((distance, option)) if distance <= 3 => {
+            format!("unknown option `{name}`; did you mean `{option}`?")
+        }
+        _ => format!("unknown option `{name}`; there are: {}", options.join(", ")),
+    }
+}
 
 /// The options, as said.
 #[derive(Default)]
@@ -13,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) durable: Option<bool>,
     pub(crate) title: Option<String>,
     pub(crate) name: Option<LitStr>,
+    pub(crate) undo: Option<Path>,
 }
 
 impl Parse for Options {
@@ -34,14 +49,14 @@ impl Options {
             "durable" => self.durable.replace(flag(meta)?).is_some(),
             "title" => self.title.replace(meta.value()?.parse::<LitStr>()?.value()).is_some(),
             "name" => self.name.replace(checked_name(meta.value()?.parse()?)?).is_some(),
-            _ => {
-                return Err(meta.error(
-                    "unknown option; there are: read_only, destructive, idempotent, open_world, durable, title, name",
-                ));
-            }
+            "undo" => self.undo.replace(meta.value()?.parse()?).is_some(),
+            _ => return Err(meta.error(unknown(&name, &OPTIONS))),
         };
         if twice {
             return Err(meta.error("said twice"));
+        }
+        if self.read_only == Some(true) && self.undo.is_some() {
+            return Err(meta.error("what is read-only has nothing to undo"));
         }
         if self.read_only == Some(true) && self.destructive == Some(true) {
             return Err(meta.error("what is read-only destroys nothing"));
@@ -84,7 +99,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        assert!(message("readonly").starts_with("unknown option; there are: read_only"));
+        assert_eq!(message("readonly"), "unknown option `readonly`; did you mean `read_only`?");
+        assert!(message("something_else").contains("there are: read_only, destructive"));
         assert_eq!(message("durable, durable"), "said twice");
         assert_eq!(message("read_only, destructive"), "what is read-only destroys nothing");
         assert!(message("name = \"with space\"").contains("A-Z a-z 0-9 _ -"));

@@ -1,0 +1,14 @@
+use skillhost_sdk::prelude::*;
+
+#[derive(Deserialize, JsonSchema)]
+struct Args {
+    text: String,
+}
+
+/// Shouts.
+#[tool]
+async fn shout(args: Args) -> String {
+    args.text.to_uppercase()
+}
+
+fn main() {}

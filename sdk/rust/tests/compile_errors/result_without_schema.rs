@@ -1,0 +1,20 @@
+use skillhost_sdk::prelude::*;
+
+#[derive(Deserialize, JsonSchema)]
+struct Args {
+    text: String,
+}
+
+struct Plain {
+    text: String,
+}
+
+/// Shouts.
+#[tool]
+fn shout(args: Args) -> Plain {
+    Plain { text: args.text }
+}
+
+skillhost_sdk::skill!(shout);
+
+fn main() {}

@@ -20,6 +20,8 @@ from xml.sax.saxutils import quoteattr
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from grants import Grants
+
 BIN, REPO, JUNIT, DATA = (Path(argument).resolve() for argument in sys.argv[1:])
 # How the client finds its revision: pinned to the stateless one, by the older handshake, or by asking first.
 MODERN, LEGACY, AUTO = "2026-07-28", "legacy", "auto"
@@ -269,6 +271,28 @@ async def changes(connect, folder, mode):
                     await pump
 
 
+async def effects(connect, folder, mode):
+    """Skills that touch what they were granted, and nothing else."""
+    grants = Grants(folder.root, REPO)
+    try:
+        folder.config.write_text(grants.config)
+        async with connect(folder, mode) as client:
+
+            async def text(tool, error=False, **arguments):
+                result = await client.call_tool(tool, arguments)
+                check(bool(result.is_error) == error, f"{tool}: {result}")
+                return result.content[0].text
+
+            await text("files_write", path="a.txt", text="from Python")
+            check((grants.folder / "a.txt").read_text() == "from Python", "written")
+            check("from Python" in await text("files_read", path="/data/a.txt"), "read")
+            check("in no granted folder" in await text("files_read", True, path="../skillhost.toml"), "kept in")
+            check("# Page" in await text("fetch_get", url=f"{grants.url}/page"), "fetched")
+            check("not granted" in await text("fetch_get", True, url=f"{grants.url}/away"), "redirects are judged")
+    finally:
+        grants.close()
+
+
 def write_junit(path):
     failed = sum(1 for _, _, problem in results if problem)
     with path.open("w") as out:
@@ -289,7 +313,7 @@ async def main():
         subprocess.run([BIN, "list", *folder.args()], stdout=subprocess.DEVNULL, check=True)
     finally:
         folder.close()
-    scenarios = [lists_and_calls, wrong_arguments, unknown_tool, progress, errors, cancel, changes]
+    scenarios = [lists_and_calls, wrong_arguments, unknown_tool, progress, errors, cancel, changes, effects]
     plan = [(mode, scenario) for mode in [MODERN, LEGACY] for scenario in scenarios] + [(AUTO, lists_and_calls)]
     for connect in [stdio, http]:
         for mode, scenario in plan:

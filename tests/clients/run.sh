@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Real clients against the real binary: the PyPI client `mcp`, and the official conformance suite.
+# Real clients against the real binary: the PyPI client `mcp`, the inspector from npm, and the official conformance
+# suite.
 # usage: tests/clients/run.sh [BIN]     without BIN: target/debug/skillhost, else target/release/skillhost
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)
@@ -24,6 +25,7 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$tools/installed"
 fi
 node=$tools/node_modules/node/bin/node
+inspector=$tools/node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js
 suite=$tools/node_modules/@modelcontextprotocol/conformance/dist/index.js
 
 state=$(mktemp -d) server=
@@ -35,6 +37,14 @@ python=0
 read -r passed failed < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$state/python.log" | tail -n 1) ||
     passed=0 failed=1
 [ "$python" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+
+echo "== the inspector"
+inspected=0
+"$tools/venv/bin/python" "$here/inspector.py" "$node" "$inspector" "$bin" "$repo" "$state/inspector.xml" "$state/data" |
+    tee "$state/inspector.log" || inspected=$?
+read -r looked missed < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$state/inspector.log" | tail -n 1) ||
+    looked=0 missed=1
+[ "$inspected" -eq 0 ] || [ "$missed" -gt 0 ] || missed=1
 
 echo "== the official conformance suite: scenarios that need no fixtures"
 touch "$state/skillhost.toml" # an empty one, so that no file in the current folder counts
@@ -82,8 +92,10 @@ scenario ping 2025-11-25
     echo "<testsuites>"
     cat "$state/python.xml" 2>/dev/null ||
         echo '<testsuite name="clients.python" tests="1" failures="1"><testcase name="all"><failure message="no report"/></testcase></testsuite>'
+    cat "$state/inspector.xml" 2>/dev/null ||
+        echo '<testsuite name="clients.inspector" tests="1" failures="1"><testcase name="all"><failure message="no report"/></testcase></testsuite>'
     echo "<testsuite name=\"clients.conformance\" tests=\"$((conformed + broke))\" failures=\"$broke\">$cases</testsuite>"
     echo "</testsuites>"
 } >"$report"
-echo "$((passed + conformed)) passed, $((failed + broke)) failed"
-[ $((failed + broke)) -eq 0 ]
+echo "$((passed + looked + conformed)) passed, $((failed + missed + broke)) failed"
+[ $((failed + missed + broke)) -eq 0 ]

@@ -148,10 +148,10 @@ fn a_skill_calls_the_tools_it_was_granted() {
     }
     let deep = call("faulty_call_tool", &arguments.to_string());
     assert!(deep.contains("nested at most 4 deep"), "{deep}");
-    // The callee has no more time than its caller.
-    let failure = client
-        .call_fails("faulty_call_tool", json!({"name": "faulty_sleep", "arguments": r#"{"ms": 60000}"#}));
-    assert!(failure.contains("longer than its 2 s"), "{failure}");
+    // The callee has no more time than its caller: whichever of the two ends first says so.
+    let arguments = json!({"name": "faulty_sleep", "arguments": r#"{"ms": 60000}"#});
+    let late = client.call("faulty_call_tool", arguments).to_string();
+    assert!(late.contains("longer than its 2 s") || late.contains("the time its caller had left"), "{late}");
 }
 
 #[test]

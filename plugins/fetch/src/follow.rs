@@ -68,7 +68,10 @@ pub(crate) fn follow(
 
 /// What an agent is told.
 pub(crate) fn failed(url: &Url, error: http::Error) -> Failure {
-    let host = url.host_str().unwrap_or_default();
+    let host = match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    };
     match error {
         http::Error::Denied => Failure::permanent(format_args!(
             "requests of this kind to `{host}` were not granted to this skill; its operator writes, for example, \

@@ -32,15 +32,17 @@ pub(crate) async fn run(
 }
 
 fn failure(why: FailureKind, deadline: Deadline, started: bool) -> Failure {
-    let limit = deadline.limit().as_secs_f64();
+    let limit = match deadline.inherited() {
+        true => "the time its caller had left".to_owned(),
+        false => format!("its {} s (`timeout`)", deadline.limit().as_secs_f64()),
+    };
     match (why, started) {
-        (FailureKind::Timeout, true) => Failure::new(
-            FailureKind::Timeout,
-            format!("the call took longer than its {limit} s (`timeout`) and was ended"),
-        ),
+        (FailureKind::Timeout, true) => {
+            Failure::new(FailureKind::Timeout, format!("the call took longer than {limit} and was ended"))
+        }
         (FailureKind::Timeout, false) => Failure::new(
             FailureKind::Overloaded,
-            format!("the host was too busy to begin the call within its {limit} s (`timeout`)"),
+            format!("the host was too busy to begin the call within {limit}"),
         )
         .retry_after(Duration::from_secs(1)),
         _ => Failure::new(FailureKind::Cancelled, "the client gave up on the call; it was ended"),

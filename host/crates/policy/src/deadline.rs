@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 pub struct Deadline {
     at: Instant,
     limit: Duration,
+    inherited: bool,
 }
 
 impl Deadline {
@@ -25,13 +26,19 @@ impl Deadline {
     #[must_use]
     pub fn after(now: Instant, limit: Duration) -> Self {
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        Self { at: now.checked_add(limit).unwrap_or(now + CENTURY), limit }
+        Self { at: now.checked_add(limit).unwrap_or(now + CENTURY), limit, inherited: false }
     }
 
-    /// The same, but not later than `bound`. The limit stays what it was in the beginning.
+    /// The same, but not later than the deadline of the call that makes this one.
     #[must_use]
-    pub fn no_later_than(self, bound: Instant) -> Self {
-        Self { at: self.at.min(bound), ..self }
+    pub fn no_later_than(self, callers: Instant) -> Self {
+        if callers < self.at { Self { at: callers, inherited: true, ..self } } else { self }
+    }
+
+    /// Whether it is the caller's deadline rather than one of its own.
+    #[must_use]
+    pub fn inherited(self) -> bool {
+        self.inherited
     }
 
     /// The moment.

@@ -13,8 +13,6 @@ pub enum FailureKind {
     NotReady,
     /// The arguments do not match, by the schema's or the skill's word.
     InvalidInput,
-    /// The caller, or the skill, may not do it.
-    Denied,
     /// The client lacks a feature the skill needs.
     MissingCapability,
     /// The world is not as the skill expected it.
@@ -54,11 +52,10 @@ pub enum Effect {
 
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownTool,
         Self::NotReady,
         Self::InvalidInput,
-        Self::Denied,
         Self::MissingCapability,
         Self::Conflict,
         Self::Overloaded,
@@ -81,7 +78,6 @@ impl FailureKind {
             Self::UnknownTool => "unknown-tool",
             Self::NotReady => "not-ready",
             Self::InvalidInput => "invalid-input",
-            Self::Denied => "denied",
             Self::MissingCapability => "missing-capability",
             Self::Conflict => "conflict",
             Self::Overloaded => "overloaded",
@@ -105,7 +101,6 @@ impl FailureKind {
             Self::UnknownTool
             | Self::NotReady
             | Self::InvalidInput
-            | Self::Denied
             | Self::MissingCapability
             | Self::Conflict
             | Self::Overloaded
@@ -130,7 +125,6 @@ impl FailureKind {
             Self::UnknownTool => "List the tools and use one of their names.",
             Self::InvalidInput => "Mend the arguments and call again.",
             Self::NotReady | Self::Overloaded | Self::Transient => "Nothing took effect; try again later.",
-            Self::Denied => "It was not done. Do not retry; ask the operator for a grant.",
             Self::MissingCapability => "Use a client that has this capability.",
             Self::Conflict => "Nothing was touched. Look at the present state before you decide what to do.",
             Self::Permanent | Self::Unsupported => "Nothing took effect. Do not retry.",
@@ -204,7 +198,6 @@ mod tests {
             ("unknown-tool", None),
             ("not-ready", None),
             ("invalid-input", None),
-            ("denied", None),
             ("missing-capability", None),
             ("conflict", None),
             ("overloaded", None),

@@ -245,7 +245,6 @@ pub(crate) fn told(failure: Failure) -> CallError {
         FailureKind::Transient => {
             failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
         }
-        FailureKind::Denied => CallError::Refused(HostError::Denied(message)),
         FailureKind::UnknownTool => CallError::Refused(HostError::Invalid(message)),
         FailureKind::NotReady | FailureKind::Overloaded => {
             CallError::Refused(HostError::Unavailable(message))

@@ -95,7 +95,7 @@ the innermost table that says it: the tool's, the skill's, `[defaults]`, built i
 | see what is wrong, with line and nearest right key | `skillhost config check` |
 | see everything that counts | `skillhost config show` |
 | see what counts for one tool, and who said it | `skillhost config show --effective text_diff` |
-| let an editor check and complete the file | `skillhost config schema`, or `docs/skillhost.schema.json` |
+| let an editor check and complete the file | `skillhost config schema >skillhost.schema.json`, and `#:schema ./skillhost.schema.json` as its first line |
 
 **Sizes** are numbers of bytes or texts such as `"64 KiB"`, `"8MiB"`. **Times** are texts such as `"250ms"`, `"30s"`, `"2m"`.
 Relative paths start from the file's folder.

@@ -27,9 +27,16 @@ pub(crate) fn give(folders: &[Folder], wasi: &mut WasiCtxBuilder) {
 fn open(path: &Path, preopen: impl FnOnce(&Path) -> wasmtime::Result<()>) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
 
-    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    use rustix::{
+        fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2},
+        io::Errno,
+    };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let folder = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // Kernels before 5.6, and some sandboxes: at least the folder itself must not be a link.
+        Err(Errno::NOSYS) => openat(CWD, path, flags | OFlags::NOFOLLOW, Mode::empty()),
+        opened => opened,
+    }?;
     // wasmtime-wasi 48 opens folders by their path only; this one leads to what is open here.
     let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
     preopen(Path::new(&path)).map_err(io::Error::other)

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use skillhost_core::{Catalog, Clock, Entry, SkillName, SkillState};
+use skillhost_core::{Catalog, Clock, SkillName, SkillState};
 use skillhost_engine::{Engine, LOADING, LoadStage};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -18,10 +18,11 @@ use tokio::{
 
 use crate::{
     SkillsSettings,
-    contest::{self, Owners},
+    contest::Owners,
+    listing,
     load::{Unloaded, load},
     scan::{Found, Identity, Scan, scan},
-    slot::{Offer, Slot, Version, changed_tools},
+    slot::{Slot, Version, changed_tools},
     watch::{Change, Watch},
 };
 
@@ -417,54 +418,10 @@ impl Keeper {
     fn publish(&mut self) {
         (self.published_at, self.publish_at) = (Instant::now(), None);
         self.settled |= self.slots.values().all(Slot::settled);
-        let offers = self.slots.iter().flat_map(|(skill, slot)| {
-            slot.serving
-                .iter()
-                .flat_map(move |version| version.tools.iter().map(move |offer| (skill, &offer.name)))
-        });
-        let owners = contest::assign(&self.owners, offers);
-        let mut catalog =
-            Catalog { settled: self.settled, refused: self.refused.clone(), ..Catalog::default() };
-        for (name, slot) in &self.slots {
-            let mut status = slot.status(name);
-            for (offer, version) in slot.serving.iter().flat_map(|v| v.tools.iter().map(move |o| (o, v))) {
-                let Offer { name: tool, spec, timeout } = offer;
-                let owner = &owners[tool];
-                if owner != name {
-                    status.contested.push((tool.clone(), owner.clone()));
-                    continue;
-                }
-                status.tools.push(tool.clone());
-                catalog.tools.insert(
-                    tool.clone(),
-                    Entry {
-                        spec: Arc::clone(spec),
-                        skill: name.clone(),
-                        digest: version.digest,
-                        timeout: *timeout,
-                        invoke: Arc::clone(&version.invoke),
-                    },
-                );
-            }
-            let before = self.publish.borrow();
-            let told = before.skills.get(name).map(|status| &status.contested);
-            for (tool, owner) in status.contested.iter().filter(|c| told.is_none_or(|told| !told.contains(c)))
-            {
-                tracing::warn!(skill = %name, %tool, %owner, "the tool's name is taken by another skill; it is not served");
-            }
-            drop(before);
-            catalog.skills.insert(name.clone(), status);
-        }
+        let (catalog, owners) = listing::catalog(&self.slots, &self.owners, &self.publish.borrow());
         self.owners = owners;
-        self.publish.send_modify(|current| {
-            let same =
-                current.tools.len() == catalog.tools.len()
-                    && current.tools.iter().zip(&catalog.tools).all(|((a, x), (b, y))| {
-                        a == b && (Arc::ptr_eq(&x.spec, &y.spec) || x.spec == y.spec)
-                    });
-            catalog.revision = current.revision + u64::from(!same);
-            *current = Arc::new(catalog);
-        });
+        let catalog = Catalog { settled: self.settled, refused: self.refused.clone(), ..catalog };
+        self.publish.send_replace(Arc::new(catalog));
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod contest;
 mod directory;
+mod listing;
 mod load;
 mod scan;
 mod settings;

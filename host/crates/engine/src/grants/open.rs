@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -168,11 +169,13 @@ fn secrets(sources: &BTreeMap<String, SecretSource>) -> Result<BTreeMap<String, 
         let value = match source {
             SecretSource::Variable(variable) => self::variable(variable, || format!("the secret `{name}`"))?,
             SecretSource::File(path) => {
-                let text = fs::read_to_string(path).map_err(|error| GrantError::SecretFile {
-                    secret: name.clone(),
-                    path: path.clone(),
-                    error,
-                })?;
+                let unreadable =
+                    |error| GrantError::SecretFile { secret: name.clone(), path: path.clone(), error };
+                let text = fs::read_to_string(path).map_err(unreadable)?;
+                if fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o007 != 0 {
+                    tracing::warn!(secret = name, file = %path.display(),
+                        "everybody on this machine can read the file of a secret; chmod 600 would change that");
+                }
                 text.strip_suffix('\n')
                     .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
                     .to_owned()

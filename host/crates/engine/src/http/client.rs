@@ -39,7 +39,7 @@ impl Client {
         if rules.is_empty() {
             return Ok(None);
         }
-        Self::with(rules, listeners, Arc::new(System)).map(Some)
+        Self::with(rules, listeners, Arc::new(System::default())).map(Some)
     }
 
     fn with(

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket},
     pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
@@ -12,7 +12,7 @@ use std::{
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore};
 use tower_service::Service;
 
 use super::{
@@ -57,12 +57,31 @@ pub(crate) trait Resolve: Send + Sync {
 
 type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
+/// Look-ups of one skill at the same time. Each holds a thread until the system answers, also when nobody waits any
+/// more, and files and values need threads, too.
+const LOOKUPS: usize = 8;
+
 /// The system's resolver.
-pub(crate) struct System;
+pub(crate) struct System(Arc<Semaphore>);
+
+impl Default for System {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS)))
+    }
+}
 
 impl Resolve for System {
     fn resolve(&self, name: String, port: u16) -> Resolving {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+        let turns = Arc::clone(&self.0);
+        Box::pin(async move {
+            let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
+            let look_up = move || {
+                let found = (name, port).to_socket_addrs().map(Iterator::collect);
+                drop(turn);
+                found
+            };
+            tokio::task::spawn_blocking(look_up).await.map_err(io::Error::other)?
+        })
     }
 }
 

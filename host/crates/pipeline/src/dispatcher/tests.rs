@@ -334,3 +334,69 @@ async fn a_listing_waits_for_the_first_look_within_bounds() {
     bench.dispatcher.settled().await;
     assert_eq!(began.elapsed(), Settings::default().ready_wait);
 }
+
+/// A tool that calls itself, by way of the pipeline, until `depth`; there it takes `takes` and answers.
+fn nesting(depth: u32, takes: Duration) -> Bench {
+    bench_with(
+        spec(ANY, None),
+        true,
+        Box::new(move |call: Call| {
+            Box::pin(async move {
+                if call.depth == depth {
+                    tokio::time::sleep(takes).await;
+                    return Ok(text(&format!("{} at {}", call.correlation_id, call.depth)));
+                }
+                let tools = Arc::clone(&call.tools);
+                let reply = tools.call_tool(call, "fake_run".into(), Some("{}".into())).await?;
+                Ok(Outcome::Reply(reply))
+            })
+        }),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_call_is_the_same_request() {
+    let bench = nesting(3, Duration::ZERO);
+    let request = Request { correlation_id: Some("abc".into()), ..request("fake_run", json!({})) };
+    let response = bench.dispatcher.call(request).await;
+    assert_eq!(response.result.unwrap().content, [Block::text("abc at 3")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_call_has_the_time_its_caller_has_left() {
+    let bench = nesting(2, Duration::from_secs(3600));
+    let began = tokio::time::Instant::now();
+    let failure = bench.dispatcher.call(request("fake_run", json!({}))).await.result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nested_calls_end_with_their_root() {
+    let bench = nesting(3, Duration::from_secs(3600));
+    let call = tokio::spawn({
+        let dispatcher = Arc::clone(&bench.dispatcher);
+        async move { dispatcher.call(request("fake_run", json!({}))).await }
+    });
+    while bench.running.load(Ordering::SeqCst) < 4 {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    let _ = call.await;
+    assert_eq!(bench.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_json_object_is_no_nested_call() {
+    let bench = bench_with(
+        spec(ANY, None),
+        true,
+        Box::new(|call: Call| {
+            Box::pin(async move {
+                let tools = Arc::clone(&call.tools);
+                tools.call_tool(call, "fake_run".into(), Some("[1]".into())).await.map(Outcome::Reply)
+            })
+        }),
+    );
+    assert_eq!(kind(&bench, "fake_run", json!({})).await, FailureKind::InvalidInput);
+}

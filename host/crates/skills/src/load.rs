@@ -91,7 +91,7 @@ fn tell(skill: &SkillName, settings: &SkillSettings, loaded: &Loaded) {
         tracing::warn!(%skill, grant, "the skill was granted what it does not ask for; take the grant away");
     }
     if grants.digest.is_none() && !grants.is_empty() {
-        tracing::warn!(%skill, digest = %loaded.digest,
+        tracing::info!(%skill, digest = %loaded.digest,
             "the grants of the skill are not pinned: whatever file has its name gets them");
     }
     for tool in settings.tools.keys().filter(|tool| loaded.tools.iter().all(|spec| spec.name != **tool)) {

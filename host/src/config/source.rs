@@ -33,9 +33,18 @@ impl Source {
 
     /// Where `key` was said: a variable, or a line and column of the file. `a.b[0].c` leads into lists.
     pub(crate) fn place(&self, key: &str) -> Option<String> {
-        if let Some(name) = self.variables.get(key) {
-            return Some(format!("the environment variable {name}"));
-        }
+        let variable = |name: &String| format!("the environment variable {name}");
+        let inside = |said: &str| said.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        self.variables
+            .get(key)
+            .map(variable)
+            .or_else(|| self.line(key))
+            // A table that only a variable within it has made.
+            .or_else(|| self.variables.iter().find(|(said, _)| inside(said)).map(|(_, name)| variable(name)))
+    }
+
+    /// The line and column of the file where `key` stands.
+    fn line(&self, key: &str) -> Option<String> {
         let root = DeTable::parse(&self.text).ok()?;
         let mut table = Some(root.get_ref());
         let mut value: Option<&DeValue<'_>> = None;

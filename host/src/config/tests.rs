@@ -108,6 +108,17 @@ fn what_the_environment_says_wrongly_is_named() {
         "{text}"
     );
     assert!(error("SKILLHOST__SERVER__MAX_DEPTH", "five").contains("invalid type"));
+    let raw = with(
+        "[skills.a]\nfuel = 1",
+        &[("SKILLHOST__SKILLS__A_B__FUEL", "5"), ("SKILLHOST__SERVER__DATA", "/x")],
+    );
+    let text = raw.unwrap().check().unwrap_err().to_string();
+    assert!(
+        text.starts_with(
+            "the environment variable SKILLHOST__SKILLS__A_B__FUEL: `skills.a_b` names no skill"
+        ),
+        "{text}"
+    );
     let raw = with("[server]\ndata = \"/x\"", &[("SKILLHOST__ENGINE__INSTANCES", "0")]).unwrap();
     let text = raw.check().unwrap_err().to_string();
     assert!(

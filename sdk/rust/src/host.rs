@@ -43,6 +43,13 @@ pub fn cancelled() -> bool {
 
 /// Tells the host that the tools of this skill have changed.
 ///
+/// ```
+/// # use skillhost_sdk::{host, testing::Host};
+/// let mock = Host::new();
+/// mock.run(host::tools_changed).unwrap();
+/// assert_eq!(mock.tools_changed(), 1);
+/// ```
+///
 /// # Errors
 /// [`HostError::NotOffered`] by hosts that do not offer it yet.
 pub fn tools_changed() -> Result<(), HostError> {
@@ -52,6 +59,16 @@ pub fn tools_changed() -> Result<(), HostError> {
 /// Asks the client in the middle of the call and waits. Possible only where the client has the feature
 /// `ask-in-call`, and not after a host call that changed something. Elsewhere, end the call with
 /// [`InputRequired`](crate::InputRequired).
+///
+/// ```
+/// use skillhost_sdk::{host, testing::Host, types::{AnswerValue, Ask, Question, Root}};
+///
+/// let root = Root { uri: "file:///work".into(), name: None };
+/// let mock = Host::new().answer("where", AnswerValue::Roots(vec![root]));
+/// let question = Question { key: "where".into(), ask: Ask::Roots };
+/// let answers = mock.run(|| host::ask_client(&[question])).unwrap();
+/// assert_eq!(answers[0].key, "where");
+/// ```
 ///
 /// # Errors
 /// [`HostError`], when nobody was asked.

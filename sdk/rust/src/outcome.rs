@@ -70,6 +70,22 @@ impl<T: Serialize + JsonSchema> IntoOutcome for T {
 }
 
 /// A structured result with a text of its own, for results that read badly as JSON.
+///
+/// ```
+/// use skillhost_sdk::prelude::*;
+///
+/// #[derive(Serialize, JsonSchema)]
+/// struct Sum {
+///     sum: i64,
+/// }
+///
+/// /// Adds.
+/// #[tool(read_only)]
+/// fn add() -> WithText<Sum> {
+///     WithText { text: "1 + 2 = 3".into(), value: Sum { sum: 3 } }
+/// }
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct WithText<T> {
     /// What people and models read.

@@ -9,11 +9,21 @@ use crate::types::{
 /// `Reply { undo_token: Some(token), ..Reply::text("done") }`.
 impl Reply {
     /// One block of text.
+    ///
+    /// ```
+    /// # use skillhost_sdk::Reply;
+    /// let reply = Reply::text("done");
+    /// ```
     pub fn text(text: impl Into<String>) -> Self {
         Self::default().with(ContentBlock::text(text))
     }
 
     /// A structured result. The host mirrors it as text unless content is added.
+    ///
+    /// ```
+    /// # use skillhost_sdk::Reply;
+    /// let reply = Reply::structured(&[("words", 2)]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -24,6 +34,12 @@ impl Reply {
     }
 
     /// The tool ran and answers "no": a success of the skill, shown to the model as an error.
+    ///
+    /// ```
+    /// # use skillhost_sdk::Reply;
+    /// let reply = Reply::error("the two texts differ");
+    /// assert!(reply.is_error);
+    /// ```
     pub fn error(text: impl Into<String>) -> Self {
         Self { is_error: true, ..Self::text(text) }
     }
@@ -47,6 +63,11 @@ impl Reply {
     }
 
     /// Adds a block of content.
+    ///
+    /// ```
+    /// # use skillhost_sdk::{ContentBlock, Reply};
+    /// let reply = Reply::text("the chart").with(ContentBlock::image(vec![0x89, 0x50], "image/png"));
+    /// ```
     #[must_use]
     pub fn with(mut self, block: ContentBlock) -> Self {
         self.content.push(block);

@@ -6,6 +6,17 @@ use serde_json::Value;
 
 /// The input schema of a tool that takes `T`.
 ///
+/// ```
+/// use skillhost_sdk::{input_schema, prelude::*};
+///
+/// #[derive(JsonSchema)]
+/// struct Args {
+///     path: String,
+/// }
+///
+/// assert!(input_schema::<Args>().contains(r#""required":["path"]"#));
+/// ```
+///
 /// # Panics
 ///
 /// When `T` is not an object in JSON: arguments have names.
@@ -20,6 +31,10 @@ pub fn input_schema<T: JsonSchema>() -> String {
 }
 
 /// The output schema of a tool that returns `T`; none when `T` is not an object in JSON.
+///
+/// ```
+/// assert_eq!(skillhost_sdk::output_schema::<Vec<u8>>(), None);
+/// ```
 pub fn output_schema<T: JsonSchema>() -> Option<String> {
     let schema = root::<T>(SchemaSettings::draft2020_12().for_serialize());
     object(schema).map(|schema| schema.as_value().to_string())

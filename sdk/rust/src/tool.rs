@@ -37,6 +37,20 @@ impl Definition {
     }
 
     /// The tool's name within the skill.
+    ///
+    /// ```
+    /// use skillhost_sdk::prelude::*;
+    ///
+    /// /// Says hello.
+    /// #[tool]
+    /// fn hello() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// assert_eq!(hello::definition().name(), "hello");
+    /// let outcome = hello::definition().call(&Context::for_tests(), None);
+    /// assert_eq!(outcome, Ok(Reply::text("hello").into()));
+    /// ```
     pub const fn name(&self) -> &'static str {
         self.name
     }

@@ -148,6 +148,10 @@ fn a_grant_holds_in_host_port_method_and_size() {
     let mut client = host(&["one", "none"]).config(&grant).stdio();
     let wrong = run(&mut client, &bounds(&port));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let line = client.wait_log("who asked for what", |line| {
+        line["message"].as_str().is_some_and(|text| text.contains("no grant for this request"))
+    });
+    assert_eq!(line["span"]["tool"], "one_http", "{line}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use http::{Request, Response};
 use tokio::sync::Semaphore;
+use tracing::{Instrument as _, Span};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::Client;
@@ -37,7 +38,7 @@ impl WasiHttpHooks for Hooks {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let client = self.client.clone();
         let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
-        Box::new(async move {
+        let sending = async move {
             let client = client.ok_or_else(|| {
                 tracing::warn!(host = request.uri().host(), "the skill has no grant for HTTP");
                 Error::HttpRequestDenied
@@ -47,6 +48,8 @@ impl WasiHttpHooks for Hooks {
             let response = client.send(request, options.unwrap_or_default(), permit).await?;
             let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
             Ok((response, nothing_left))
-        })
+        };
+        // It runs as a task of its own; what it logs belongs to the call.
+        Box::new(sending.instrument(Span::current()))
     }
 }

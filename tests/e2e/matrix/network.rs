@@ -152,6 +152,12 @@ fn a_grant_holds_in_host_port_method_and_size() {
         line["message"].as_str().is_some_and(|text| text.contains("no grant for this request"))
     });
     assert_eq!(line["span"]["tool"], "one_http", "{line}");
+    // Whoever asks again and again does not fill the log.
+    let many = client.call("none_http", json!({"authority": "127.0.0.1:1", "hoard": 100}));
+    let id = &many["_meta"]["skillhost/correlation_id"];
+    let (_, logs) = client.close();
+    let told = logs.iter().filter(|line| line["span"]["correlation_id"] == *id && line["level"] == "WARN");
+    assert_eq!(told.count(), 10);
 }
 
 #[test]

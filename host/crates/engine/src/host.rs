@@ -16,6 +16,8 @@ use crate::{
     state::State,
 };
 
+/// Bytes of a tool's name in the log.
+const MAX_NAME: usize = 100;
 /// Calls of other tools that one call may make.
 const MAX_NESTED: u32 = 256;
 
@@ -72,7 +74,9 @@ impl Host for State {
             return refused(HostError::NotOffered("there is no call while the skill is loaded".into()));
         };
         if !self.sandbox.granted.tools.iter().any(|tool| tool.matches(&name)) {
-            tracing::warn!(tool = %bounded(name.clone(), MAX_MESSAGE), "the skill has no grant for this tool");
+            if self.warnings.admit() {
+                tracing::warn!(tool = %bounded(name, MAX_NAME), "the skill has no grant for this tool");
+            }
             return refused(HostError::Denied(
                 "the skill may not call this tool; the operator grants it with `tools` in its grants".into(),
             ));

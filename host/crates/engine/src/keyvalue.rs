@@ -32,7 +32,9 @@ async fn run<T: Send + 'static>(
         .map_err(|error| match error {
             KeyValueError::Full(why) => Error::Other(why),
             KeyValueError::Unavailable(why) => {
-                tracing::error!(error = why, "the key-value store cannot be used");
+                if state.warnings.admit() {
+                    tracing::error!(error = why, "the key-value store cannot be used");
+                }
                 Error::Other("the key-value store of the host cannot be used now".into())
             }
         })

@@ -29,6 +29,7 @@ mod settings;
 mod skill;
 mod state;
 mod trap;
+mod warnings;
 
 pub use compile::{CompileError, Compiler, compile_one};
 pub use engine::{Engine, EngineError, LoadError, LoadStage, Loaded};

@@ -15,6 +15,7 @@ use crate::{
     output::{Output, Stream},
     progress::Throttle,
     sandbox::Sandbox,
+    warnings::Warnings,
 };
 
 /// The state of one call.
@@ -29,6 +30,7 @@ pub(crate) struct State {
     /// Calls of other tools so far.
     pub(crate) nested: u32,
     pub(crate) table: ResourceTable,
+    pub(crate) warnings: Warnings,
     // Made on first use: guests that never touch WASI do not pay for it.
     wasi: Option<WasiCtx>,
     http: Hooks,
@@ -40,10 +42,12 @@ impl State {
         let mut table = ResourceTable::new();
         // Each entry may be an open file or connection, of which the host has only so many.
         table.set_max_capacity(sandbox.limits.handles);
+        let warnings = Warnings::default();
         Self {
             limiter: Limiter::new(&sandbox.limits),
             output: Output::new(Arc::clone(&sandbox)),
-            http: Hooks::new(call.as_ref().and(sandbox.granted.http.clone())),
+            http: Hooks::new(call.as_ref().and(sandbox.granted.http.clone()), warnings.clone()),
+            warnings,
             http_ctx: WasiHttpCtx::new(),
             sandbox,
             call,

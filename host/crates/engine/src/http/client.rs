@@ -19,6 +19,7 @@ use super::{
     connect::{ConnectError, Connector, Resolve, System},
     rule::{Target, admit},
 };
+use crate::warnings::Warnings;
 
 /// Connections kept for each destination, and how long.
 const IDLE: usize = 4;
@@ -68,8 +69,9 @@ impl Client {
         request: Request<WasiBody>,
         options: RequestOptions,
         permit: OwnedSemaphorePermit,
+        warnings: &Warnings,
     ) -> Result<Response<WasiBody>, Error> {
-        let rule = self.judge(request.method(), request.uri())?;
+        let rule = self.judge(request.method(), request.uri(), warnings)?;
         let request = request.map(|body| Bounded::new(body, rule.max_request, Direction::Request));
         // No bound said: the call's own deadline counts.
         let patience = [options.connect_timeout, options.first_byte_timeout]
@@ -82,16 +84,18 @@ impl Client {
             }
             None => sending.await,
         };
-        let response = sent.map_err(|error| reason(&error))?;
+        let response = sent.map_err(|error| reason(&error, warnings))?;
         let (max, pause) = (rule.max_response, options.between_bytes_timeout);
         Ok(response
             .map(|body| Bounded::new(body, max, Direction::Response).paced(pause, permit).boxed_unsync()))
     }
 
-    fn judge(&self, method: &Method, uri: &http::Uri) -> Result<&HttpRule, Error> {
+    fn judge(&self, method: &Method, uri: &http::Uri, warnings: &Warnings) -> Result<&HttpRule, Error> {
         let target = Target::of(uri).ok_or(Error::HttpRequestUriInvalid)?;
         admit(&self.rules, method, &target).ok_or_else(|| {
-            tracing::warn!(%method, host = %target.host, port = target.port, "the skill has no grant for this request");
+            if warnings.admit() {
+                tracing::warn!(%method, host = %target.host, port = target.port, "the skill has no grant for this request");
+            }
             Error::HttpRequestDenied
         })
     }
@@ -116,17 +120,19 @@ fn tls() -> Result<ClientConfig, String> {
 }
 
 /// What the guest is told.
-fn reason(error: &legacy::Error) -> Error {
+fn reason(error: &legacy::Error, warnings: &Warnings) -> Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = source {
         if let Some(error) = inner.downcast_ref::<ConnectError>() {
-            return refused(error);
+            return refused(error, warnings);
         }
         if let Some(Error::HttpRequestBodySize(size)) = inner.downcast_ref::<Error>() {
             return Error::HttpRequestBodySize(*size);
         }
         if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            tracing::warn!(%error, "a skill's connection failed in TLS");
+            if warnings.admit() {
+                tracing::warn!(%error, "a skill's connection failed in TLS");
+            }
             return match error {
                 rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
                 _ => Error::TlsProtocolError,
@@ -143,13 +149,15 @@ fn reason(error: &legacy::Error) -> Error {
     if error.is_connect() { Error::ConnectionRefused } else { Error::ConnectionTerminated }
 }
 
-fn refused(error: &ConnectError) -> Error {
+fn refused(error: &ConnectError, warnings: &Warnings) -> Error {
     match error {
         ConnectError::Host => Error::HttpRequestUriInvalid,
         ConnectError::Name(_) => Error::DnsError { rcode: None, info_code: None },
         ConnectError::NameTimeout => Error::DnsTimeout,
         ConnectError::Address(_) | ConnectError::OwnListener(_) => {
-            tracing::warn!(%error, "the skill has no grant for this address");
+            if warnings.admit() {
+                tracing::warn!(%error, "the skill has no grant for this address");
+            }
             Error::DestinationIpProhibited
         }
         ConnectError::Refused(_) => Error::ConnectionRefused,

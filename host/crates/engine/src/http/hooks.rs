@@ -5,9 +5,12 @@ use std::{future::Future, sync::Arc};
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpHooks, p2::bindings::http::types::ErrorCode,
+};
 
 use super::Client;
+use crate::warnings::Warnings;
 
 /// Requests of one call whose responses are not yet read to the end.
 const AT_ONCE: usize = 16;
@@ -16,13 +19,14 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Hooks {
     /// Absent when nothing was granted, and while the skill is loaded.
     client: Option<Arc<Client>>,
+    warnings: Warnings,
     // Made with the first request.
     turns: Option<Arc<Semaphore>>,
 }
 
 impl Hooks {
-    pub(crate) fn new(client: Option<Arc<Client>>) -> Self {
-        Self { client, turns: None }
+    pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings) -> Self {
+        Self { client, warnings, turns: None }
     }
 }
 
@@ -36,20 +40,28 @@ impl WasiHttpHooks for Hooks {
         // Resolved at once by wasi:http 0.2.
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let client = self.client.clone();
+        let (client, warnings) = (self.client.clone(), self.warnings.clone());
         let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
         let sending = async move {
             let client = client.ok_or_else(|| {
-                tracing::warn!(host = request.uri().host(), "the skill has no grant for HTTP");
+                if warnings.admit() {
+                    tracing::warn!(host = request.uri().host(), "the skill has no grant for HTTP");
+                }
                 Error::HttpRequestDenied
             })?;
             // Not waited for: whoever holds the others may be the one that asks.
             let permit = turns.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-            let response = client.send(request, options.unwrap_or_default(), permit).await?;
+            let response = client.send(request, options.unwrap_or_default(), permit, &warnings).await?;
             let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
             Ok((response, nothing_left))
         };
         // It runs as a task of its own; what it logs belongs to the call.
         Box::new(sending.instrument(Span::current()))
+    }
+
+    // By default each error would be a warning in the log, as many as a guest likes.
+    fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
+        tracing::debug!(%error, "a skill's exchange over HTTP failed");
+        ErrorCode::HttpProtocolError
     }
 }

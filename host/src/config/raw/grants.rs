@@ -17,7 +17,7 @@ pub(crate) struct Grants {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<String>,
     /// Folders the skill sees: `{ host = "/srv/docs", guest = "/docs", access = "ro" }`. A folder that holds the skills,
-    /// the host's data, the configuration or a secret, or lies in one of them, is refused.
+    /// the host's data, the configuration or a secret, or lies in one of them, is refused, as are `/proc`, `/sys`, `/dev`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) files: Vec<Folder>,
     /// Hosts the skill may send requests to: `{ host = "api.example.com", methods = ["GET", "POST"] }`.

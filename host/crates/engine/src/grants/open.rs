@@ -19,6 +19,10 @@ use crate::{
 /// Bytes of a secret. Shorter ones could not be hidden: they stand in ordinary text.
 const SECRET: std::ops::RangeInclusive<usize> = 8..=64 << 10;
 
+/// What looks like folders and is the machine itself: its processes with their memory, and its devices.
+const SYSTEM: [(&str, &str); 3] =
+    [("the system's own", "/proc"), ("the system's own", "/sys"), ("the system's own", "/dev")];
+
 /// Why what was granted cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
@@ -146,7 +150,8 @@ fn folder(grant: &FolderGrant, protected: &[(&'static str, PathBuf)]) -> Result<
     if !host.is_dir() {
         return Err(unusable(io::ErrorKind::NotADirectory.into()));
     }
-    for (what, place) in protected {
+    let systems_own = SYSTEM.map(|(what, place)| (what, PathBuf::from(place)));
+    for (what, place) in protected.iter().chain(&systems_own) {
         let real = resolved(place);
         if host.starts_with(&real) || real.starts_with(&host) {
             return Err(GrantError::Overlap { path: grant.host.clone(), what, other: place.clone() });
@@ -237,6 +242,10 @@ mod tests {
             assert!(folder(&grant(&root.join(path)), &protected).is_ok(), "{path}");
         }
         assert!(refused("missing").contains("cannot be used"));
+        for system in ["/proc/self", "/dev", "/"] {
+            let error = folder(&grant(Path::new(system)), &[]).map(drop).unwrap_err().to_string();
+            assert!(error.contains("overlaps the system's own"), "{system}: {error}");
+        }
     }
 
     #[test]

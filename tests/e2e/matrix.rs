@@ -4,6 +4,7 @@
 mod files;
 mod network;
 mod secrets;
+mod tls;
 mod values;
 
 use serde_json::{Value, json};

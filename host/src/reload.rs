@@ -1,9 +1,10 @@
-//! Takes over changes of the configuration file while the host runs, as far as that is safe: what is said of skills.
+//! Takes over changes of the configuration file while the host runs, as far as that is safe: what is said of skills and limits.
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use notify::{RecursiveMode, Watcher as _};
+use skillhost_pipeline::Dispatcher;
 use skillhost_skills::Directory;
 use tokio::{
     sync::mpsc,
@@ -23,11 +24,12 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// Watch the file `current` was read from, and tell `directory` of changes. None when there is no file.
+    /// Watch the file `current` was read from, and tell `directory` and `dispatcher` of changes. None when there is no file.
     pub(crate) fn start(
         current: Raw,
         read: impl Fn() -> Result<Raw, ConfigError> + Send + 'static,
         directory: Arc<Directory>,
+        dispatcher: Arc<Dispatcher>,
     ) -> anyhow::Result<Option<Self>> {
         let Some(path) = current.source.as_ref().and_then(|source| source.path()) else { return Ok(None) };
         let path = std::path::absolute(path)?;
@@ -48,7 +50,7 @@ impl Reload {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
         // It may have changed since it was read.
         let _ = again.send(());
-        let task = tokio::spawn(follow(current, read, directory, changes));
+        let task = tokio::spawn(follow(current, read, directory, dispatcher, changes));
         Ok(Some(Self { task, _watcher: watcher }))
     }
 }
@@ -63,6 +65,7 @@ async fn follow(
     mut current: Raw,
     read: impl Fn() -> Result<Raw, ConfigError>,
     directory: Arc<Directory>,
+    dispatcher: Arc<Dispatcher>,
     mut changes: mpsc::UnboundedReceiver<()>,
 ) {
     while changes.recv().await.is_some() {
@@ -88,6 +91,7 @@ async fn follow(
             ("server", next.server != current.server),
             ("engine", next.engine != current.engine),
             ("log", next.log != current.log),
+            ("limits.cache_size", next.limits.cache_size != current.limits.cache_size),
         ] {
             if changed {
                 tracing::warn!(
@@ -96,7 +100,8 @@ async fn follow(
                 );
             }
         }
-        tracing::info!("the configuration has changed; what it says of skills counts now");
+        tracing::info!("the configuration has changed; what it says of skills and limits counts now");
+        dispatcher.reconfigure(Arc::clone(&settings.pipeline.policies));
         directory.reconfigure(settings.skills);
         current = next;
     }

@@ -40,6 +40,7 @@ fn one_call(criterion: &mut Criterion) {
         spec: Arc::new(spec),
         skill: name,
         digest: loaded.digest,
+        loaded: 1,
         timeout: Duration::from_secs(30),
         invoke: skill.clone(),
     };

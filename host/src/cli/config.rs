@@ -101,7 +101,7 @@ fn show(raw: &Raw, tool: &str, json: bool) -> anyhow::Result<()> {
     }
     let mut text = String::new();
     for row in &rows {
-        writeln!(text, "{:<16} {:<24} {}", row.key, out::harmless(&row.value.to_string()), row.from)?;
+        writeln!(text, "{:<26} {:<24} {}", row.key, out::harmless(&row.value.to_string()), row.from)?;
     }
     out::text(&text)?;
     Ok(())

@@ -16,8 +16,14 @@ pub(crate) struct Effective {
     pub(crate) from: String,
 }
 
-/// Everything that counts for the tool `tool` of `skill`.
+/// Keys that a tool does not inherit: what a skill says of them holds beside what its tool says, or in its place.
+const OF_THE_SKILL: [&str; 5] = ["rate_limit", "breaker", "concurrency", "retry_budget", "result_filter"];
+
+/// Everything that counts for the tool `tool` of `skill`, policies written out in full. Keys that are said for the skill
+/// as a whole are named `skill.KEY`, those of the host `limits.KEY`.
 pub(crate) fn effective(raw: &Raw, skill: &str, tool: &str) -> Vec<Effective> {
+    // It was checked before.
+    let raw = &raw.clone().expanded().unwrap_or_else(|_| raw.clone());
     let own = raw.skills.get(skill);
     let of_tool = own.and_then(|own| own.tools.get(tool));
     let levels = [
@@ -33,16 +39,32 @@ pub(crate) fn effective(raw: &Raw, skill: &str, tool: &str) -> Vec<Effective> {
     }
     keys.remove("tools");
     let source = raw.source.clone().unwrap_or_default();
-    keys.into_keys()
-        .filter_map(|key| {
-            let said = levels.iter().find_map(|(path, level)| Some((path, level.as_ref()?.get(&key)?)));
-            let (value, from) = match said {
-                Some((path, value)) => (value, place(&source, &format!("{path}.{key}"))),
-                None => (built_in.get(&key)?, "built in".to_owned()),
-            };
-            Some(Effective { key, value: value.clone(), from })
+    let row = |shown: String, key: &str, levels: &[(String, Option<Table>)], built_in: &Table| {
+        let said = levels.iter().find_map(|(path, level)| Some((path, level.as_ref()?.get(key)?)));
+        let (value, from) = match said {
+            Some((path, value)) => (value, place(&source, &format!("{path}.{key}"))),
+            None => (built_in.get(key)?, "built in".to_owned()),
+        };
+        Some(Effective { key: shown, value: value.clone(), from })
+    };
+    let nothing = Table::new();
+    let mut rows: Vec<_> = keys
+        .into_keys()
+        .flat_map(|key| {
+            if OF_THE_SKILL.contains(&key.as_str()) {
+                let of_tool = row(key.clone(), &key, &levels[..1], &nothing);
+                let of_skill = row(format!("skill.{key}"), &key, &levels[1..], &built_in);
+                [of_tool, of_skill]
+            } else {
+                [row(key.clone(), &key, &levels, &built_in), None]
+            }
         })
-        .collect()
+        .flatten()
+        .collect();
+    let host = [("limits".to_owned(), Some(table(&raw.limits)))];
+    let built_in = table(&Raw::default().filled().limits);
+    rows.extend(built_in.keys().filter_map(|key| row(format!("limits.{key}"), key, &host, &built_in)));
+    rows
 }
 
 fn place(source: &Source, key: &str) -> String {

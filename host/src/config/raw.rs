@@ -2,6 +2,7 @@
 //! and the JSON Schema for editors: each says unit and range; defaults are taken from [`Raw::filled`].
 
 mod grants;
+mod policies;
 mod skill;
 mod units;
 
@@ -14,7 +15,11 @@ use skillhost_telemetry::Format;
 
 use super::Source;
 pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, Secret};
-pub(crate) use skill::{Bounds, Defaults, Mount, Skill};
+pub(crate) use policies::{
+    Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
+    Retry, RetryBudget,
+};
+pub(crate) use skill::{Bounds, Defaults, Mount, Skill, Tool};
 use units::{duration, size};
 
 /// The whole file.
@@ -28,6 +33,8 @@ pub(crate) struct Raw {
     pub(crate) engine: Engine,
     /// What is logged to stderr. Changes need a restart.
     pub(crate) log: Log,
+    /// Limits of the host as a whole. Changes are taken over while the host runs.
+    pub(crate) limits: Limits,
     /// What counts for every skill that says nothing else. Changes are taken over while the host runs.
     pub(crate) defaults: Defaults,
     /// Skills by name. Changes are taken over while the host runs.

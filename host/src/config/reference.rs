@@ -13,13 +13,20 @@ pub(crate) fn schema() -> Schema {
 }
 
 /// The tables of the page: heading, and the definition in the schema.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 18] = [
     ("[server]", "Server"),
     ("[engine]", "Engine"),
     ("[log]", "Log"),
+    ("[limits]", "Limits"),
     ("[defaults]", "Defaults"),
     ("[skills.NAME]", "Skill"),
     ("[skills.NAME.tools.TOOL]", "Tool"),
+    ("`rate_limit`", "RateLimit"),
+    ("`breaker`", "Breaker"),
+    ("`retry`", "Retry"),
+    ("`retry_budget`", "RetryBudget"),
+    ("`concurrency`", "Concurrency"),
+    ("`cache`", "Cache"),
     ("[skills.NAME.grants]", "Grants"),
     ("an entry of `files`", "Folder"),
     ("an entry of `http`", "Http"),
@@ -77,6 +84,10 @@ fn kind(property: &Value) -> String {
             Some("LogFormat") => "`\"json\"` or `\"pretty\"`",
             Some("Access") => "`\"ro\"` or `\"rw\"`",
             Some("KeyValueGrant") => "true, false or a table",
+            Some("BreakerMode") => "text",
+            Some("ControlCharacters") => "`\"allow\"`, `\"strip\"` or `\"refuse\"`",
+            Some("ResultFilter") => "`\"off\"`, `\"mark\"` or `\"strip\"`",
+            Some(named) if named.starts_with("Named") => "text or table",
             _ => "table",
         },
     };

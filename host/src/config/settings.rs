@@ -1,6 +1,8 @@
 //! The configuration, checked and with every default filled in.
 
+mod expand;
 mod grants;
+mod policies;
 mod skill;
 mod values;
 
@@ -8,6 +10,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,12 +18,15 @@ use axum::http::uri::Authority;
 use bytesize::ByteSize;
 use skillhost_core::SkillName;
 use skillhost_engine::{Limits, SecretSource};
-use skillhost_pipeline as pipeline;
-use skillhost_policy::ArgumentBounds;
+use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy};
+use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
 use skillhost_skills::{SkillSettings, SkillsSettings};
 use skillhost_telemetry::Format;
 
-use super::{ConfigError, Raw, Source, default_data, raw};
+use super::{
+    ConfigError, Raw, Source, default_data,
+    raw::{self, Named},
+};
 use values::{at_most, bytes, time, within};
 
 /// Everything the host runs by.
@@ -61,6 +67,9 @@ const MIB: u64 = 1 << 20;
 impl Raw {
     /// The same with every default written out, for `config show`.
     pub(crate) fn filled(mut self) -> Self {
+        fn off<T>() -> Named<T> {
+            Named::Preset("off".into())
+        }
         fn fill<T>(slot: &mut Option<T>, value: T) {
             slot.get_or_insert(value);
         }
@@ -101,6 +110,24 @@ impl Raw {
         fill(&mut skill.log_lines, limits.log_lines);
         fill(&mut skill.log_bytes, ByteSize(limits.log_bytes as u64));
         fill(&mut skill.max_tools, limits.max_tools);
+        let policy = SkillPolicy::default();
+        let concurrency = ConcurrencyLimit::of_a_skill();
+        fill(&mut skill.rate_limit, off());
+        fill(&mut skill.concurrency, Named::Own((&concurrency).into()));
+        fill(&mut skill.breaker, Named::Own((&policy.breaker).into()));
+        fill(&mut skill.retry_budget, (&policy.retry_budget).into());
+        fill(&mut skill.result_filter, raw::ResultFilter::Off);
+        fill(&mut skill.retry, Named::Own((&policy.defaults.retry).into()));
+        fill(&mut skill.cache, off());
+        fill(&mut skill.control_characters, raw::ControlCharacters::Allow);
+        fill(&mut skill.breaker_counts, vec![]);
+        fill(&mut skill.breaker_ignores, vec![]);
+        let (host, limits) = (HostPolicy::default(), &mut self.limits);
+        fill(&mut limits.rate_limit, off());
+        fill(&mut limits.caller_rate_limit, off());
+        fill(&mut limits.caller_concurrency, off());
+        fill(&mut limits.callers, host.callers);
+        fill(&mut limits.cache_size, ByteSize(host.cache_size));
         self
     }
 
@@ -114,10 +141,11 @@ impl Raw {
     }
 
     fn settings(self, source: Option<&Source>) -> Result<Settings, ConfigError> {
-        let Self { server, engine, log, defaults, skills, source: _ } = self.filled();
+        let Self { server, engine, log, limits, defaults, skills, source: _ } = self.filled();
         let set = "filled above";
         let listen = server.listen.expect(set);
         let max_memory = bytes("engine.max_memory", engine.max_memory, 1 << 16, 4 << 30)?;
+        let policies = policies::all(&limits, &skills, &defaults)?;
         let by_name = skills.iter().map(|(name, own)| {
             let table = format!("skills.{name}");
             let name = SkillName::new(name)
@@ -172,6 +200,7 @@ impl Raw {
                     bytes: bytes("server.max_arguments", server.max_arguments, 2, 1 << 30)?,
                     depth: within("server.max_depth", server.max_depth.expect(set), 1, 100)?,
                 },
+                policies: Arc::new(policies),
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
             log_format: log.format.expect(set),

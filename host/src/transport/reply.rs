@@ -1,5 +1,7 @@
 //! Responses of the pipeline as MCP words them.
 
+use std::time::Duration;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rmcp::{
     ErrorData,
@@ -10,7 +12,8 @@ use rmcp::{
 };
 use serde_json::{Map, Value, json};
 use skillhost_core::{Block, Content, Effect, Failure, FailureKind, Reply, ResourceBody};
-use skillhost_pipeline::Response;
+use skillhost_pipeline::{Response, StandIn};
+use skillhost_policy::Findings;
 
 /// Prefix of our own keys in `_meta`.
 const OURS: &str = "skillhost/";
@@ -30,20 +33,34 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
             meta.insert(format!("{OURS}failure"), described(failure, response.effect));
         }
     }
-    meta.insert(format!("{OURS}call_id"), response.id.to_string().into());
-    meta.insert(format!("{OURS}correlation_id"), (*response.correlation_id).into());
+    let mut ours = |key: &str, value: Value| meta.insert(format!("{OURS}{key}"), value);
+    ours("call_id", response.id.to_string().into());
+    ours("correlation_id", (*response.correlation_id).into());
+    if response.attempts > 0 {
+        ours("attempt", response.attempts.into());
+    }
     if response.usage.started {
         let usage = &response.usage;
-        meta.insert(
-            format!("{OURS}usage"),
-            json!({
-                "fuel": usage.fuel,
-                "memory_bytes": usage.memory,
-                "queued_ms": usage.queued.as_secs_f64() * 1e3,
-                "ran_ms": usage.ran.as_secs_f64() * 1e3,
-            }),
-        );
+        let used = json!({
+            "fuel": usage.fuel,
+            "memory_bytes": usage.memory,
+            "queued_ms": usage.queued.as_secs_f64() * 1e3,
+            "ran_ms": usage.ran.as_secs_f64() * 1e3,
+        });
+        ours("usage", used);
     }
+    if let Some(age) = response.cached {
+        ours("cache", json!({"age_ms": millis(age)}));
+    }
+    if !response.findings.is_empty() {
+        let Findings { hidden, escapes, instructions } = response.findings;
+        ours("filtered", json!({"hidden": hidden, "escapes": escapes, "instructions": instructions}));
+    }
+    let aside = response.stands_in.as_ref().map(|StandIn { tool, reason }| {
+        let told = json!({"tool": tool, "kind": reason.kind.code(), "reason": reason.message});
+        ours("fallback", told);
+        format!("[skillhost] `{tool}` answered in the place of the tool that was called: {reason}")
+    });
     let mut result = match response.result {
         Ok(reply) => success(reply),
         Err(failure) => match failure.kind {
@@ -56,18 +73,26 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
             _ => CallToolResult::error(vec![ContentBlock::text(told(&failure, response.effect))]),
         },
     };
+    // Many clients show their model nothing but this.
+    result.content.extend(aside.map(ContentBlock::text));
     result.meta = Some(MetaObject(meta));
     Ok(result)
+}
+
+/// Rounded up: who comes back then is not too early.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 /// A failure for programs.
 fn described(failure: &Failure, effect: Effect) -> Value {
     let mut value = json!({
         "kind": failure.kind.code(),
-        "effect": match effect { Effect::None => "none", Effect::Unknown => "unknown" },
+        "effect": effect.as_str(),
+        "hint": failure.kind.hint().as_str(),
     });
     if let Some(after) = failure.retry_after {
-        value["retry_after_ms"] = json!(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        value["retry_after_ms"] = json!(millis(after));
     }
     if !failure.pointers.is_empty() {
         value["pointers"] = json!(failure.pointers);
@@ -78,7 +103,12 @@ fn described(failure: &Failure, effect: Effect) -> Value {
 /// A failure for models: what happened, and what to do. Many clients show them nothing else.
 fn told(failure: &Failure, effect: Effect) -> String {
     let advice = match failure.retry_after {
-        Some(after) => format!("Nothing took effect; try again in {} ms.", after.as_millis()),
+        Some(after) if effect == Effect::None => {
+            format!("Nothing took effect; try again in {} ms.", millis(after))
+        }
+        Some(after) => {
+            format!("It may have taken effect: check, and try again in {} ms at the earliest.", millis(after))
+        }
         None if effect == Effect::None && failure.kind == FailureKind::Cancelled => {
             "Nothing took effect.".into()
         }
@@ -165,8 +195,6 @@ fn block(block: Block) -> ContentBlock {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use skillhost_core::{CallId, Usage};
 
     use super::*;
@@ -174,7 +202,18 @@ mod tests {
     fn response(result: Result<Reply, Failure>) -> Response {
         let id = CallId::new();
         let effect = result.as_ref().err().map_or(Effect::Unknown, |failure| failure.kind.effect(true));
-        Response { id, correlation_id: "c".into(), result, effect, usage: Usage::default() }
+        Response {
+            id,
+            correlation_id: "c".into(),
+            result,
+            effect,
+            usage: Usage::default(),
+            attempts: 1,
+            cached: None,
+            findings: Findings::default(),
+            stands_in: None,
+            changed: false,
+        }
     }
 
     fn text(result: &CallToolResult) -> &str {
@@ -200,7 +239,7 @@ mod tests {
         let meta = result.meta.unwrap().0;
         assert_eq!(
             meta["skillhost/failure"],
-            json!({"kind": "transient", "effect": "none", "retry_after_ms": 1500})
+            json!({"kind": "transient", "effect": "none", "hint": "retry-later", "retry_after_ms": 1500})
         );
         let result = to_mcp(response(Err(Failure::new(FailureKind::Permanent, "no")))).unwrap();
         assert_eq!(text(&result), "no [permanent]\nNothing took effect. Do not retry.");

@@ -41,6 +41,12 @@ impl Caller {
         Self("local".into())
     }
 
+    /// A caller by name, as whoever authenticates callers calls it.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// The caller's name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -49,7 +55,7 @@ impl Caller {
 }
 
 /// What the client on the other side can do, as far as a skill may want to know.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ClientFeatures {
     /// Shows a form to the person.
     pub elicitation_form: bool,

@@ -52,6 +52,8 @@ pub struct Entry {
     pub skill: SkillName,
     /// The digest of the version that serves it.
     pub digest: Digest,
+    /// Grows with every load of any skill: another version, or the same with other grants.
+    pub loaded: u64,
     /// How long a call may take, waits included.
     pub timeout: Duration,
     /// Runs it.

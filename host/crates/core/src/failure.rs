@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::text::bounded;
 
-/// What kind of failure it is. One row each in the table of `docs/failures.md`.
+/// What kind of failure it is. One row each in the table of `docs/failures.md`, and a page in `docs/errors/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// No such tool.
@@ -17,8 +17,12 @@ pub enum FailureKind {
     MissingCapability,
     /// The world is not as the skill expected it.
     Conflict,
-    /// No instance slot became free in time.
+    /// A rate limit.
+    RateLimited,
+    /// No permit or instance slot became free in time.
     Overloaded,
+    /// The circuit breaker refuses calls for now.
+    CircuitOpen,
     /// The skill: nothing took effect, try again.
     Transient,
     /// The skill: nothing took effect, trying again will not help.
@@ -35,6 +39,8 @@ pub enum FailureKind {
     Timeout,
     /// The client gave up.
     Cancelled,
+    /// The host is stopping.
+    ShuttingDown,
     /// The contract offers it, this host does not yet.
     Unsupported,
     /// A fault of the host.
@@ -50,15 +56,98 @@ pub enum Effect {
     Unknown,
 }
 
+impl Effect {
+    /// One word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a call says of the health of its skill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is well.
+    Success,
+    /// It is ill.
+    Failure,
+    /// Nothing.
+    Neutral,
+}
+
+/// Whether the host may make another attempt by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// No.
+    Never,
+    /// If running twice does no harm: the tool is read-only or idempotent.
+    IfSafe,
+    /// Yes: nothing took effect.
+    Always,
+}
+
+impl Retry {
+    /// A word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::IfSafe => "if safe",
+            Self::Always => "yes",
+        }
+    }
+}
+
+/// What the caller should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Call again later; the failure may say when.
+    RetryLater,
+    /// Mend the arguments, then call again.
+    MendArguments,
+    /// Look at the world before deciding.
+    CheckFirst,
+    /// Leave it.
+    DoNotRetry,
+}
+
+impl Hint {
+    /// The stable word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RetryLater => "retry-later",
+            Self::MendArguments => "mend-arguments",
+            Self::CheckFirst => "check-first",
+            Self::DoNotRetry => "do-not-retry",
+        }
+    }
+}
+
+/// What follows from a kind of failure: one row of the table.
+struct Row {
+    code: &'static str,
+    /// Once the guest has started.
+    effect: Effect,
+    breaker: Verdict,
+    retry: Retry,
+    hint: Hint,
+}
+
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownTool,
         Self::NotReady,
         Self::InvalidInput,
         Self::MissingCapability,
         Self::Conflict,
+        Self::RateLimited,
         Self::Overloaded,
+        Self::CircuitOpen,
         Self::Transient,
         Self::Permanent,
         Self::InvalidOutput,
@@ -67,55 +156,75 @@ impl FailureKind {
         Self::OutOfMemory,
         Self::Timeout,
         Self::Cancelled,
+        Self::ShuttingDown,
         Self::Unsupported,
         Self::Internal,
     ];
 
-    /// The stable word for it in replies, logs and documents.
+    /// THE table.
+    const fn row(self) -> Row {
+        use Effect::{None as Nothing, Unknown};
+        use Hint::{CheckFirst, DoNotRetry, MendArguments, RetryLater};
+        use Retry::{Always, IfSafe, Never};
+        use Verdict::{Failure as Counts, Neutral};
+        let (code, effect, breaker, retry, hint) = match self {
+            Self::UnknownTool => ("unknown-tool", Nothing, Neutral, Never, MendArguments),
+            Self::NotReady => ("not-ready", Nothing, Neutral, Never, RetryLater),
+            Self::InvalidInput => ("invalid-input", Nothing, Neutral, Never, MendArguments),
+            Self::MissingCapability => ("missing-capability", Nothing, Neutral, Never, DoNotRetry),
+            Self::Conflict => ("conflict", Nothing, Neutral, Never, CheckFirst),
+            Self::RateLimited => ("rate-limited", Nothing, Neutral, Never, RetryLater),
+            Self::Overloaded => ("overloaded", Nothing, Neutral, Never, RetryLater),
+            Self::CircuitOpen => ("circuit-open", Nothing, Neutral, Never, RetryLater),
+            Self::Transient => ("transient", Nothing, Counts, Always, RetryLater),
+            Self::Permanent => ("permanent", Nothing, Neutral, Never, DoNotRetry),
+            Self::InvalidOutput => ("invalid-output", Unknown, Counts, Never, DoNotRetry),
+            Self::Trap => ("trap", Unknown, Counts, IfSafe, DoNotRetry),
+            Self::OutOfFuel => ("out-of-fuel", Unknown, Counts, Never, DoNotRetry),
+            Self::OutOfMemory => ("out-of-memory", Unknown, Counts, Never, DoNotRetry),
+            Self::Timeout => ("timeout", Unknown, Counts, IfSafe, CheckFirst),
+            Self::Cancelled => ("cancelled", Unknown, Neutral, Never, CheckFirst),
+            Self::ShuttingDown => ("shutting-down", Nothing, Neutral, Never, RetryLater),
+            Self::Unsupported => ("unsupported", Nothing, Neutral, Never, DoNotRetry),
+            Self::Internal => ("internal", Unknown, Neutral, Never, CheckFirst),
+        };
+        Row { code, effect, breaker, retry, hint }
+    }
+
+    /// The stable word for it in replies, logs, documents and the configuration.
     #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::UnknownTool => "unknown-tool",
-            Self::NotReady => "not-ready",
-            Self::InvalidInput => "invalid-input",
-            Self::MissingCapability => "missing-capability",
-            Self::Conflict => "conflict",
-            Self::Overloaded => "overloaded",
-            Self::Transient => "transient",
-            Self::Permanent => "permanent",
-            Self::InvalidOutput => "invalid-output",
-            Self::Trap => "trap",
-            Self::OutOfFuel => "out-of-fuel",
-            Self::OutOfMemory => "out-of-memory",
-            Self::Timeout => "timeout",
-            Self::Cancelled => "cancelled",
-            Self::Unsupported => "unsupported",
-            Self::Internal => "internal",
-        }
+    pub const fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The kind with this code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
     /// Whether the call can have changed the world, given whether the guest had `started`.
     #[must_use]
-    pub fn effect(self, started: bool) -> Effect {
-        match self {
-            Self::UnknownTool
-            | Self::NotReady
-            | Self::InvalidInput
-            | Self::MissingCapability
-            | Self::Conflict
-            | Self::Overloaded
-            | Self::Transient
-            | Self::Permanent
-            | Self::Unsupported => Effect::None,
-            _ if !started => Effect::None,
-            Self::InvalidOutput
-            | Self::Trap
-            | Self::OutOfFuel
-            | Self::OutOfMemory
-            | Self::Timeout
-            | Self::Cancelled
-            | Self::Internal => Effect::Unknown,
-        }
+    pub const fn effect(self, started: bool) -> Effect {
+        if started { self.row().effect } else { Effect::None }
+    }
+
+    /// What it says of the skill's health, unless the operator says otherwise.
+    #[must_use]
+    pub const fn breaker(self) -> Verdict {
+        self.row().breaker
+    }
+
+    /// Whether the host may make another attempt by itself.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        self.row().retry
+    }
+
+    /// What the caller should do.
+    #[must_use]
+    pub const fn hint(self) -> Hint {
+        self.row().hint
     }
 
     /// What the caller should do, in a sentence a model can follow.
@@ -124,7 +233,12 @@ impl FailureKind {
         match self {
             Self::UnknownTool => "List the tools and use one of their names.",
             Self::InvalidInput => "Mend the arguments and call again.",
-            Self::NotReady | Self::Overloaded | Self::Transient => "Nothing took effect; try again later.",
+            Self::NotReady
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::CircuitOpen
+            | Self::Transient
+            | Self::ShuttingDown => "Nothing took effect; try again later.",
             Self::MissingCapability => "Use a client that has this capability.",
             Self::Conflict => "Nothing was touched. Look at the present state before you decide what to do.",
             Self::Permanent | Self::Unsupported => "Nothing took effect. Do not retry.",
@@ -190,30 +304,50 @@ mod tests {
         }
     }
 
-    // The table of DESIGN, as far as these kinds exist: kind, code, effect once started.
+    // The table of DESIGN as it was decided, so that a slip of the hand in the code shows.
     #[test]
     fn the_table_row_by_row() {
-        use Effect::{None, Unknown};
-        let table = [
-            ("unknown-tool", None),
-            ("not-ready", None),
-            ("invalid-input", None),
-            ("missing-capability", None),
-            ("conflict", None),
-            ("overloaded", None),
-            ("transient", None),
-            ("permanent", None),
-            ("invalid-output", Unknown),
-            ("trap", Unknown),
-            ("out-of-fuel", Unknown),
-            ("out-of-memory", Unknown),
-            ("timeout", Unknown),
-            ("cancelled", Unknown),
-            ("unsupported", None),
-            ("internal", Unknown),
-        ];
-        for (kind, (code, effect)) in FailureKind::ALL.into_iter().zip(table) {
-            assert_eq!((kind.code(), kind.effect(true)), (code, effect));
+        let table = "\
+            unknown-tool       none     Neutral  Never   MendArguments
+            not-ready          none     Neutral  Never   RetryLater
+            invalid-input      none     Neutral  Never   MendArguments
+            missing-capability none     Neutral  Never   DoNotRetry
+            conflict           none     Neutral  Never   CheckFirst
+            rate-limited       none     Neutral  Never   RetryLater
+            overloaded         none     Neutral  Never   RetryLater
+            circuit-open       none     Neutral  Never   RetryLater
+            transient          none     Failure  Always  RetryLater
+            permanent          none     Neutral  Never   DoNotRetry
+            invalid-output     unknown  Failure  Never   DoNotRetry
+            trap               unknown  Failure  IfSafe  DoNotRetry
+            out-of-fuel        unknown  Failure  Never   DoNotRetry
+            out-of-memory      unknown  Failure  Never   DoNotRetry
+            timeout            unknown  Failure  IfSafe  CheckFirst
+            cancelled          unknown  Neutral  Never   CheckFirst
+            shutting-down      none     Neutral  Never   RetryLater
+            unsupported        none     Neutral  Never   DoNotRetry
+            internal           unknown  Neutral  Never   CheckFirst";
+        for (kind, line) in FailureKind::ALL.into_iter().zip(table.lines()) {
+            let row = format!(
+                "{} {} {:?} {:?} {:?}",
+                kind.code(),
+                kind.effect(true).as_str(),
+                kind.breaker(),
+                kind.retry(),
+                kind.hint()
+            );
+            assert_eq!(row, line.split_whitespace().collect::<Vec<_>>().join(" "));
+            assert_eq!(FailureKind::from_code(kind.code()), Some(kind));
+        }
+        assert_eq!(table.lines().count(), FailureKind::ALL.len());
+    }
+
+    #[test]
+    fn only_what_had_no_effect_is_always_run_again() {
+        for kind in FailureKind::ALL {
+            if kind.retry() == Retry::Always {
+                assert_eq!(kind.effect(true), Effect::None, "{kind}");
+            }
         }
     }
 }

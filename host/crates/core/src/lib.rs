@@ -22,7 +22,7 @@ pub use call::{Call, CallId, Caller, ClientFeatures, ClientLink, NoClient, Progr
 pub use catalog::{Catalog, Entry, SkillState, SkillStatus};
 pub use clock::{Clock, SystemClock};
 pub use digest::Digest;
-pub use failure::{Effect, Failure, FailureKind};
+pub use failure::{Effect, Failure, FailureKind, Hint, Retry, Verdict};
 pub use invoke::{Attempt, CallTool, Invoke, Nested, NoTools, Report, Usage};
 pub use keyvalue::{KeyValue, KeyValueBounds, KeyValueError};
 pub use name::{SkillName, ToolName};

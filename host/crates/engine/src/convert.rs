@@ -246,9 +246,14 @@ pub(crate) fn told(failure: Failure) -> CallError {
             failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
         }
         FailureKind::UnknownTool => CallError::Refused(HostError::Invalid(message)),
-        FailureKind::NotReady | FailureKind::Overloaded => {
-            CallError::Refused(HostError::Unavailable(message))
-        }
+        FailureKind::NotReady
+        | FailureKind::RateLimited
+        | FailureKind::Overloaded
+        | FailureKind::CircuitOpen
+        | FailureKind::ShuttingDown => CallError::Refused(HostError::Unavailable(match retry_after_ms {
+            Some(ms) => format!("{message}; try again in {ms} ms"),
+            None => message,
+        })),
         FailureKind::Unsupported => CallError::Refused(HostError::NotOffered(message)),
         FailureKind::InvalidOutput
         | FailureKind::Trap

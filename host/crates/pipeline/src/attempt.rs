@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long an ended guest may take to go away before we answer without its figures. It goes within a few
 /// milliseconds unless the machine is overloaded.
-const GRACE: Duration = Duration::from_millis(250);
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(
     invoke: &dyn Invoke,
@@ -32,10 +32,7 @@ pub(crate) async fn run(
 }
 
 fn failure(why: FailureKind, deadline: Deadline, started: bool) -> Failure {
-    let limit = match deadline.inherited() {
-        true => "the time its caller had left".to_owned(),
-        false => format!("its {} s (`timeout`)", deadline.limit().as_secs_f64()),
-    };
+    let limit = deadline.told();
     match (why, started) {
         (FailureKind::Timeout, true) => {
             Failure::new(FailureKind::Timeout, format!("the call took longer than {limit} and was ended"))

@@ -2,22 +2,34 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Call, CallId, CallTool, Caller, Catalog, ClientFeatures, ClientLink, Clock, Effect, Failure, FailureKind,
-    Outcome, Reply, Usage,
+    Call, CallId, CallTool, Caller, Catalog, ClientFeatures, ClientLink, Clock, Effect, Entry, Failure,
+    FailureKind, Reply, SkillName, Usage,
 };
-use skillhost_policy::{ArgumentBounds, Deadline, arguments, result};
+use skillhost_policy::{ArgumentBounds, Deadline, Findings, arguments, cacheable, is_safe, stands_in};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
-use crate::{admission, attempt, nested::Nesting, validation::Checks};
+use crate::{
+    Policies, PolicyReport, admission,
+    attempts::{Attempts, Tally},
+    cache::{self, ResultCache},
+    charge::{Level, charge},
+    nested::{Ledger, Nesting},
+    registry::{Registry, SkillState, ToolState},
+    report,
+    validation::Checks,
+};
+
+/// When a client of a host that stops should come back.
+const RESTART: Duration = Duration::from_secs(5);
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -26,11 +38,17 @@ pub struct Settings {
     pub arguments: ArgumentBounds,
     /// How long a call, or a listing, waits for skills that are still compiling. Default 10 s.
     pub ready_wait: Duration,
+    /// What counts at first; see [`Dispatcher::reconfigure`].
+    pub policies: Arc<Policies>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { arguments: ArgumentBounds::default(), ready_wait: Duration::from_secs(10) }
+        Self {
+            arguments: ArgumentBounds::default(),
+            ready_wait: Duration::from_secs(10),
+            policies: Arc::default(),
+        }
     }
 }
 
@@ -56,13 +74,15 @@ pub struct Request {
     pub parent: Option<Parent>,
 }
 
-/// What a call inherits from the one that makes it.
+/// What a call inherits from the one that makes it, or in whose place it is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Parent {
-    /// How deep that one is nested.
+    /// How deep this one is nested.
     pub depth: u32,
-    /// When it must be over.
+    /// When that one must be over.
     pub deadline: Instant,
+    /// Whether it is in the place of that one: then nothing is called in its own place.
+    pub fallback: bool,
 }
 
 /// What became of a call.
@@ -78,6 +98,25 @@ pub struct Response {
     pub effect: Effect,
     /// What the last attempt used.
     pub usage: Usage,
+    /// Attempts that began.
+    pub attempts: u32,
+    /// How old the result is, when it is a kept one.
+    pub cached: Option<Duration>,
+    /// What the filter found in the result.
+    pub findings: Findings,
+    /// In whose place another tool answered, and why.
+    pub stands_in: Option<StandIn>,
+    /// Whether something that changes things ran, in this call or one that it made.
+    pub changed: bool,
+}
+
+/// Another tool answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StandIn {
+    /// The one that answered, by its full name.
+    pub tool: String,
+    /// Why the one that was called did not.
+    pub reason: Failure,
 }
 
 /// Takes calls through the pipeline.
@@ -88,6 +127,9 @@ pub struct Dispatcher {
     calls: TaskTracker,
     checks: Checks,
     nesting: Arc<dyn CallTool>,
+    ledger: Ledger,
+    registry: Registry,
+    cache: ResultCache,
 }
 
 impl Dispatcher {
@@ -98,14 +140,33 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Arc<Self> {
+        let policies = Arc::clone(&settings.policies);
         Arc::new_cyclic(|this| Self {
             catalog,
-            clock,
             settings,
             calls: TaskTracker::new(),
             checks: Checks::new(),
             nesting: Arc::new(Nesting(this.clone())),
+            ledger: Ledger::default(),
+            cache: ResultCache::new(policies.host.cache_size),
+            registry: Registry::new(policies, clock.now()),
+            clock,
         })
+    }
+
+    /// Go on with other policies. State is kept where the policy is the same; the size of the cache is not changed.
+    pub fn reconfigure(&self, policies: Arc<Policies>) {
+        self.registry.reconfigure(policies, self.clock.now());
+    }
+
+    /// How every policy stands.
+    #[must_use]
+    pub fn report(&self) -> PolicyReport {
+        report::of(&self.registry, &self.cache, self.clock.now())
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The tools right now.
@@ -152,20 +213,36 @@ impl Dispatcher {
         );
         let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
-        let mut usage = Usage::default();
-        let steps = self.steps(id, Arc::clone(&correlation_id), request, &mut usage);
+        let mut run = Run::default();
+        let steps = self.steps(id, Arc::clone(&correlation_id), request, &mut run);
         let result =
             AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             });
         dropped.span = None;
+        let Run { tally, cached, stands_in } = run;
         let effect = match &result {
             Ok(_) => Effect::Unknown,
-            Err(failure) => failure.kind.effect(usage.started),
+            // An attempt that began and was not told to its end.
+            Err(failure) if tally.effect == Effect::None => failure
+                .kind
+                .effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal),
+            Err(_) => tally.effect,
         };
         let took = self.clock.now().saturating_duration_since(began);
-        span.in_scope(|| told(&result, &usage, took));
-        Response { id, correlation_id, result, effect, usage }
+        span.in_scope(|| told(&result, &tally, cached, took));
+        Response {
+            id,
+            correlation_id,
+            result,
+            effect,
+            usage: tally.usage,
+            attempts: tally.attempts,
+            cached,
+            findings: tally.findings,
+            stands_in,
+            changed: tally.changed,
+        }
     }
 
     /// THE order. Each step stands where it does for a reason:
@@ -174,50 +251,227 @@ impl Dispatcher {
         id: CallId,
         correlation_id: Arc<str>,
         request: Request,
-        usage: &mut Usage,
+        run: &mut Run,
     ) -> Result<Reply, Failure> {
+        // 0. A host that stops begins nothing new; what calls in flight still call is part of them.
+        if self.calls.is_closed() && request.parent.is_none() {
+            let failure = Failure::new(FailureKind::ShuttingDown, "the host is stopping");
+            return Err(failure.retry_after(RESTART));
+        }
+
         // 1. Find the tool. Nothing else makes sense without it. A skill that still compiles is waited
         //    for, briefly, since clients call right after they connect.
         let entry =
             admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel).await?;
         Span::current().record("skill", entry.skill.as_str());
+        let now = self.clock.now();
+        let known = |name: &SkillName| self.catalog.borrow().skills.contains_key(name);
+        let skill = self.registry.of(&entry, now, known);
+        let tool = skill.tool(&entry.spec.name);
 
-        // 2. One deadline from here on: checking and waiting for an instance count as much as running.
+        // 2. One deadline from here on: checking and waiting for permits count as much as running.
         //    A call that another makes has no more than that one has left.
-        let mut deadline = Deadline::after(self.clock.now(), entry.timeout);
+        let mut deadline = Deadline::after(now, entry.timeout);
         if let Some(parent) = &request.parent {
             deadline = deadline.no_later_than(parent.deadline);
         }
 
-        // 3. Arguments: bounds first, since they are cheap and protect the validator; then the schema.
-        let arguments = arguments::bound(request.arguments, &self.settings.arguments)?;
+        // 3. Arguments: bounds first, since they are cheap and protect the validator; then characters that have no
+        //    place in them; then the schema.
+        let arguments =
+            arguments::bound(request.arguments, &self.settings.arguments, tool.policy.control_characters)?;
         let spec = Arc::clone(&entry.spec);
         let work = arguments.work(&spec);
-        let arguments =
+        let mut arguments =
             self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
 
-        // 4. The attempt.
+        // 4. The result cache, before anything is charged: a kept result costs nothing. A tool that changes things makes
+        //    what its skill has kept worthless, from before it begins until after it has ended.
+        let reads = cacheable(&entry.spec.annotations);
+        let caching = tool.policy.cache.filter(|_| reads);
+        let _changing = (!reads).then(|| {
+            self.cache.invalidated();
+            skill.changing()
+        });
+        let meta: Option<Arc<str>> = request.meta.map(Into::into);
+        let key = caching.map(|policy| {
+            let key = cache::Key {
+                skill: entry.skill.clone(),
+                tool: entry.spec.name.as_str().into(),
+                loaded: entry.loaded,
+                generation: skill.generation.load(Ordering::Acquire),
+                caller: (!policy.shared).then(|| request.caller.clone()),
+                client: request.client,
+                meta: meta.clone(),
+                arguments: arguments.canonical().map(Into::into),
+            };
+            (key, policy.ttl)
+        });
         let call = Call {
             id,
             correlation_id,
             caller: request.caller,
             tool: entry.spec.name.as_str().into(),
-            arguments: arguments.map(Arc::new),
-            meta: request.meta.map(Into::into),
+            arguments: arguments.text.take().map(Arc::new),
+            meta,
             attempt: 1,
             deadline: deadline.at(),
             client: request.client,
             link: request.link,
-            depth: request.parent.map_or(0, |parent| parent.depth + 1),
+            depth: request.parent.map_or(0, |parent| parent.depth),
             tools: Arc::clone(&self.nesting),
         };
-        let report = attempt::run(&*entry.invoke, call, deadline, &request.cancel).await;
-        *usage = report.usage;
+        let through = Through {
+            entry: &entry,
+            skill: &skill,
+            tool,
+            deadline,
+            cancel: &request.cancel,
+            is_root: request.parent.is_none(),
+        };
+        let result = match key {
+            None => self.limited(&through, call.clone(), &mut run.tally).await,
+            Some((key, ttl)) => {
+                let tally = &mut run.tally;
+                let own = call.clone();
+                let limited = self.limited(&through, own, tally);
+                let impatient = impatient(deadline, &request.cancel);
+                let found = self.cache.get_or(key, ttl, &*self.clock, impatient, limited).await;
+                found.map(|found| {
+                    run.cached = found.age;
+                    found.reply
+                })
+            }
+        };
 
-        // 5. Validate the result: what breaks its own contract must not reach a model.
-        let Outcome::Reply(reply) = report.result?;
-        let work = result::work(&entry.spec, &reply);
-        self.checks.run(work, deadline, &request.cancel, move || result::check(&entry.spec, reply)).await
+        // 7. Settle: when the tool could not answer, another may be set in its place.
+        match (result, &tool.policy.fallback) {
+            (Err(failure), Some(other)) => {
+                let was_fallback = request.parent.is_some_and(|parent| parent.fallback);
+                let effect = run.tally.effect;
+                if was_fallback || !stands_in(failure.kind, effect, is_safe(&entry.spec.annotations)) {
+                    return Err(failure);
+                }
+                self.fall_back(other, failure, call, request.cancel.clone(), run).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// What is left to do for a call that no kept result answers.
+    async fn limited(&self, through: &Through<'_>, call: Call, tally: &mut Tally) -> Result<Reply, Failure> {
+        let Through { entry, skill, tool, deadline, cancel, is_root } = through;
+        let now = self.clock.now();
+        let host = self.registry.host();
+        // What a call makes others do is its root's caller's already.
+        let caller = if *is_root { host.caller(&call.caller, now) } else { None };
+
+        // 5. Rate limits, once a call however many attempts it takes. Narrow ones first, so that who is over his own
+        //    takes nothing from the others.
+        let levels = [
+            Level {
+                limiter: caller.as_ref().and_then(|caller| caller.rate.as_ref()),
+                together: Some(&host.caller_counts),
+                whose: &|| "this caller".into(),
+            },
+            Level {
+                limiter: tool.rate.as_deref(),
+                together: None,
+                whose: &|| format!("the tool `{}`", entry.spec.name),
+            },
+            Level {
+                limiter: skill.rate.as_deref(),
+                together: None,
+                whose: &|| format!("the skill `{}`", entry.skill),
+            },
+            Level { limiter: host.rate.as_deref(), together: None, whose: &|| "the host".into() },
+        ];
+        charge(&levels, tool.policy.cost, now, *deadline, cancel).await?;
+
+        // 6. The attempts: permits, guest, result, verdict, again.
+        let attempts = Attempts {
+            clock: &*self.clock,
+            checks: &self.checks,
+            ledger: &self.ledger,
+            entry,
+            skill,
+            tool,
+            caller: caller.as_deref(),
+            deadline: *deadline,
+            cancel,
+        };
+        attempts.run(call, tally).await
+    }
+
+    /// Let another tool answer, as part of the same call.
+    async fn fall_back(
+        &self,
+        other: &str,
+        failure: Failure,
+        call: Call,
+        cancel: CancellationToken,
+        run: &mut Run,
+    ) -> Result<Reply, Failure> {
+        tracing::info!(
+            outcome = failure.kind.code(),
+            fallback = other,
+            "the tool cannot answer; its fallback is called"
+        );
+        let arguments = call.arguments.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let request = Request {
+            tool: other.to_owned(),
+            arguments,
+            meta: call.meta.as_deref().map(ToOwned::to_owned),
+            correlation_id: Some(call.correlation_id.to_string()),
+            caller: call.caller,
+            client: call.client,
+            link: call.link,
+            cancel,
+            parent: Some(Parent { depth: call.depth, deadline: call.deadline, fallback: true }),
+        };
+        // Boxed: a call within a call.
+        let response = Box::pin(self.call(request)).await;
+        run.tally.changed |= response.changed;
+        match response.result {
+            Ok(reply) => {
+                run.tally.findings = response.findings;
+                run.stands_in = Some(StandIn { tool: other.to_owned(), reason: failure });
+                Ok(reply)
+            }
+            Err(second) => {
+                tracing::warn!(fallback = other, outcome = second.kind.code(), "the fallback failed too");
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// What became of a call on its way.
+#[derive(Default)]
+struct Run {
+    tally: Tally,
+    cached: Option<Duration>,
+    stands_in: Option<StandIn>,
+}
+
+/// What a call goes through its limits with.
+struct Through<'a> {
+    entry: &'a Entry,
+    skill: &'a SkillState,
+    tool: &'a ToolState,
+    deadline: Deadline,
+    cancel: &'a CancellationToken,
+    is_root: bool,
+}
+
+/// Why not to wait any longer for an equal call.
+async fn impatient(deadline: Deadline, cancel: &CancellationToken) -> Failure {
+    tokio::select! {
+        () = cancel.cancelled() => crate::cancelled(),
+        () = tokio::time::sleep_until(deadline.at().into()) => {
+            let text = "the call's time was over while an equal one still ran";
+            Failure::new(FailureKind::Overloaded, text).retry_after(Duration::from_secs(1))
+        }
     }
 }
 
@@ -236,24 +490,41 @@ impl Drop for Dropped {
 }
 
 /// One line a call, at a level that fits.
-fn told(result: &Result<Reply, Failure>, usage: &Usage, took: Duration) {
+fn told(result: &Result<Reply, Failure>, tally: &Tally, cached: Option<Duration>, took: Duration) {
+    let Tally { usage, attempts: attempt, findings, .. } = tally;
     let (fuel, memory) = (usage.fuel, usage.memory);
     let (took_ms, queued_ms) = (millis(took), millis(usage.queued));
+    if !findings.is_empty() {
+        let Findings { hidden, escapes, instructions } = *findings;
+        tracing::warn!(hidden, escapes, instructions, "the skill's answer held what the filter looks for");
+    }
     match result {
         Ok(reply) => {
             let outcome = if reply.is_error { "is-error" } else { "ok" };
-            tracing::info!(outcome, took_ms, queued_ms, fuel, memory, "call done");
+            let cached = cached.is_some();
+            tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
         }
         Err(failure) => {
             let (outcome, reason) = (failure.kind.code(), &failure.message);
             match failure.kind {
                 FailureKind::Internal => {
-                    tracing::error!(outcome, reason, took_ms, queued_ms, fuel, memory, "call failed");
+                    tracing::error!(
+                        outcome,
+                        reason,
+                        attempt,
+                        took_ms,
+                        queued_ms,
+                        fuel,
+                        memory,
+                        "call failed"
+                    );
                 }
                 FailureKind::InvalidInput | FailureKind::UnknownTool | FailureKind::Cancelled => {
-                    tracing::info!(outcome, took_ms, queued_ms, fuel, memory, "call failed");
+                    tracing::info!(outcome, attempt, took_ms, queued_ms, fuel, memory, "call failed");
                 }
-                _ => tracing::warn!(outcome, reason, took_ms, queued_ms, fuel, memory, "call failed"),
+                _ => {
+                    tracing::warn!(outcome, reason, attempt, took_ms, queued_ms, fuel, memory, "call failed")
+                }
             }
         }
     }

@@ -6,10 +6,29 @@
 
 mod admission;
 mod attempt;
+mod attempts;
+mod cache;
+mod charge;
 mod clock;
+mod concurrency;
 mod dispatcher;
+mod events;
 mod nested;
+mod policies;
+mod registry;
+mod report;
 mod validation;
 
+pub use cache::CacheStats;
 pub use clock::TokioClock;
-pub use dispatcher::{Dispatcher, Parent, Request, Response, Settings};
+pub use dispatcher::{Dispatcher, Parent, Request, Response, Settings, StandIn};
+pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
+pub use report::{
+    BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,
+};
+
+/// The client gave up; whether anything had begun is told beside.
+fn cancelled() -> skillhost_core::Failure {
+    let kind = skillhost_core::FailureKind::Cancelled;
+    skillhost_core::Failure::new(kind, "the client gave up on the call")
+}

@@ -45,10 +45,10 @@ impl Checks {
         };
         tokio::select! {
             checked = aside => checked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())),
-            () = cancel.cancelled() => Err(Failure::new(FailureKind::Cancelled, "the client gave up on the call")),
+            () = cancel.cancelled() => Err(crate::cancelled()),
             () = tokio::time::sleep_until(deadline.at().into()) => Err(Failure::new(
                 FailureKind::Timeout,
-                format!("the call took longer than its {} s (`timeout`)", deadline.limit().as_secs_f64()),
+                format!("the call took longer than {}", deadline.told()),
             )),
         }
     }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use skillhost_core::{Failure, FailureKind, ToolSpec, Violation};
 
+use crate::{ControlCharacters, canonical, control::sanitise};
+
 /// Bounds of the arguments of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArgumentBounds {
@@ -26,19 +28,25 @@ pub struct Bounded {
     absent: bool,
 }
 
-/// Hold `arguments` to the bounds. Absent ones count as `{}`, and stay absent for the skill.
+/// Hold `arguments` to the bounds and rid them of characters they must not hold. Absent ones count as `{}`, and stay
+/// absent for the skill.
 ///
 /// # Errors
-/// `invalid-input` that says what is over its bound.
-pub fn bound(arguments: Option<Map<String, Value>>, bounds: &ArgumentBounds) -> Result<Bounded, Failure> {
+/// `invalid-input` that says what is over its bound, or where such a character stands.
+pub fn bound(
+    arguments: Option<Map<String, Value>>,
+    bounds: &ArgumentBounds,
+    control: ControlCharacters,
+) -> Result<Bounded, Failure> {
     let absent = arguments.is_none();
-    let value = Value::Object(arguments.unwrap_or_default());
+    let mut value = Value::Object(arguments.unwrap_or_default());
     if depth_exceeds(&value, bounds.depth) {
         return Err(Failure::new(
             FailureKind::InvalidInput,
             format!("the arguments are nested deeper than {} levels", bounds.depth),
         ));
     }
+    sanitise(&mut value, control)?;
     let text = value.to_string();
     if text.len() > bounds.bytes {
         return Err(Failure::new(
@@ -56,15 +64,40 @@ impl Bounded {
         tool.input.work(self.text.len())
     }
 
-    /// Check them against the tool's schema and answer them as compact JSON text, if there are any.
+    /// Check them against the tool's schema.
     ///
     /// # Errors
     /// `invalid-input` that says where they differ.
-    pub fn check(self, tool: &ToolSpec) -> Result<Option<String>, Failure> {
+    pub fn check(self, tool: &ToolSpec) -> Result<Checked, Failure> {
         tool.input
             .validate(&self.value, self.text.len())
             .map_err(|violations| refusal("the arguments do not match the tool's schema", &violations))?;
-        Ok((!self.absent).then_some(self.text))
+        Ok(Checked { value: self.value, text: (!self.absent).then_some(self.text) })
+    }
+}
+
+/// Arguments as the skill gets them.
+#[derive(Debug)]
+pub struct Checked {
+    value: Value,
+    /// Compact JSON, if there are any.
+    pub text: Option<String>,
+}
+
+impl Checked {
+    /// The same text for all arguments that are equal; absent ones are not equal to `{}`, since skills can tell.
+    #[must_use]
+    pub fn canonical(&self) -> Option<String> {
+        self.text.is_some().then(|| canonical(&self.value))
+    }
+
+    /// As a transport would hand them in.
+    #[must_use]
+    pub fn into_map(self) -> Option<Map<String, Value>> {
+        match self.value {
+            Value::Object(map) if self.text.is_some() => Some(map),
+            _ => None,
+        }
     }
 }
 
@@ -116,7 +149,7 @@ mod tests {
         arguments: Option<Map<String, Value>>,
         bounds: &ArgumentBounds,
     ) -> Result<Option<String>, Failure> {
-        bound(arguments, bounds)?.check(tool)
+        bound(arguments, bounds, ControlCharacters::Allow)?.check(tool).map(|checked| checked.text)
     }
 
     fn object(value: Value) -> Option<Map<String, Value>> {

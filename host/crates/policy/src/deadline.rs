@@ -18,7 +18,15 @@ use std::time::{Duration, Instant};
 pub struct Deadline {
     at: Instant,
     limit: Duration,
-    inherited: bool,
+    by: By,
+}
+
+/// Whose word it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Timeout,
+    Caller,
+    AttemptTimeout,
 }
 
 impl Deadline {
@@ -26,31 +34,45 @@ impl Deadline {
     #[must_use]
     pub fn after(now: Instant, limit: Duration) -> Self {
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-        Self { at: now.checked_add(limit).unwrap_or(now + CENTURY), limit, inherited: false }
+        Self { at: now.checked_add(limit).unwrap_or(now + CENTURY), limit, by: By::Timeout }
     }
 
     /// The same, but not later than the deadline of the call that makes this one.
     #[must_use]
     pub fn no_later_than(self, callers: Instant) -> Self {
-        if callers < self.at { Self { at: callers, inherited: true, ..self } } else { self }
+        if callers < self.at { Self { at: callers, by: By::Caller, ..self } } else { self }
     }
 
     /// Whether it is the caller's deadline rather than one of its own.
     #[must_use]
     pub fn inherited(self) -> bool {
-        self.inherited
+        self.by == By::Caller
+    }
+
+    /// The same for one attempt that begins `now` and may take `limit`.
+    #[must_use]
+    pub fn of_attempt(self, now: Instant, limit: Duration) -> Self {
+        match now.checked_add(limit) {
+            Some(at) if at < self.at => Self { at, limit, by: By::AttemptTimeout },
+            _ => self,
+        }
+    }
+
+    /// How long it was, for people, and which key says so.
+    #[must_use]
+    pub fn told(self) -> String {
+        let limit = self.limit.as_secs_f64();
+        match self.by {
+            By::Timeout => format!("its {limit} s (`timeout`)"),
+            By::AttemptTimeout => format!("its {limit} s (`attempt_timeout`)"),
+            By::Caller => "the time its caller had left".into(),
+        }
     }
 
     /// The moment.
     #[must_use]
     pub fn at(self) -> Instant {
         self.at
-    }
-
-    /// How long it was in the beginning.
-    #[must_use]
-    pub fn limit(self) -> Duration {
-        self.limit
     }
 
     /// What is left of it; zero once it has passed.

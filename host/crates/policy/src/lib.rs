@@ -1,9 +1,34 @@
 //! The decisions around a call. Each is pure: what it needs, time included, is a parameter.
+//!
+//! One policy a file, with its own state and its tests. What waits and what reads clocks is the pipeline's.
 #![deny(missing_docs)]
 
 pub mod arguments;
+mod cache_policy;
+mod canonical;
+pub mod circuit_breaker;
+mod concurrency_limit;
+pub mod content_filter;
+mod control;
 pub mod deadline;
+mod fallback;
+pub mod rate_limit;
 pub mod result;
+pub mod retry;
+mod sync;
+mod verdict;
 
 pub use arguments::ArgumentBounds;
+pub use cache_policy::{CachePolicy, cacheable, keeps, weight};
+pub use canonical::canonical;
+pub use circuit_breaker::{
+    BreakerSettings, CircuitBreaker, Mode, NotPermitted, Permit, State, Transition, Window,
+};
+pub use concurrency_limit::ConcurrencyLimit;
+pub use content_filter::{FilterMode, Findings};
+pub use control::ControlCharacters;
 pub use deadline::Deadline;
+pub use fallback::stands_in;
+pub use rate_limit::{Counts, Rate, RateLimit, RateLimiter, RateStats, Refused, TokenBucket};
+pub use retry::{Delays, Failed, RetryBudget, RetryBudgetSettings, RetryPolicy, is_safe};
+pub use verdict::Counting;

@@ -18,7 +18,7 @@ pub fn work(tool: &ToolSpec, reply: &Reply) -> u64 {
 }
 
 /// Bytes of a value as JSON, give or take escapes; without writing it out.
-fn bytes(value: &Value) -> usize {
+pub(crate) fn bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
         Value::String(text) => text.len() + 2,

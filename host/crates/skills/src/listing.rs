@@ -38,6 +38,7 @@ pub(crate) fn catalog(
                     spec: Arc::clone(spec),
                     skill: name.clone(),
                     digest: version.digest,
+                    loaded: version.loaded,
                     timeout: *timeout,
                     invoke: Arc::clone(&version.invoke),
                 },

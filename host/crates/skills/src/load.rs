@@ -4,11 +4,19 @@ use std::{
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use skillhost_core::{Annotations, Digest, SkillName, ToolName, text::bounded};
+use serde_json::Value;
+use skillhost_core::{Annotations, Digest, Schema, SkillName, ToolName, ToolSpec, text::bounded};
 use skillhost_engine::{Engine, LoadError, LoadStage, Loaded, Protected, asked, unasked};
+use skillhost_policy::{
+    FilterMode,
+    content_filter::{filter_schema, filter_text},
+};
 
 use crate::{
     Mount, SkillSettings,
@@ -20,6 +28,9 @@ use crate::{
 const MAX_FILE: u64 = 64 << 20;
 /// Bytes of a reason.
 const MAX_REASON: usize = 2 << 10;
+
+/// Versions that were loaded so far.
+static LOADS: AtomicU64 = AtomicU64::new(0);
 
 /// Why a file does not serve.
 #[derive(Debug)]
@@ -115,6 +126,9 @@ fn version(skill: &SkillName, settings: Arc<SkillSettings>, loaded: Loaded) -> R
             if let Some(own) = own {
                 spec.annotations = over(spec.annotations, own.annotations);
             }
+            if let Err(reason) = filter(skill, &mut spec, settings.filter) {
+                return Some(Err(Unloaded::new(reason, false)));
+            }
             let timeout = own.map_or(settings.timeout, |own| own.timeout);
             Some(
                 name.map(|name| Offer { name, spec: Arc::new(spec), timeout })
@@ -122,7 +136,40 @@ fn version(skill: &SkillName, settings: Arc<SkillSettings>, loaded: Loaded) -> R
             )
         })
         .collect::<Result<_, Unloaded>>()?;
-    Ok(Version { digest: loaded.digest, tools, invoke: loaded.skill, settings })
+    let number = LOADS.fetch_add(1, Ordering::Relaxed) + 1;
+    Ok(Version { digest: loaded.digest, tools, invoke: loaded.skill, loaded: number, settings })
+}
+
+/// Hold what a tool says of itself to the filter.
+fn filter(skill: &SkillName, spec: &mut ToolSpec, mode: FilterMode) -> Result<(), String> {
+    if mode == FilterMode::Off {
+        return Ok(());
+    }
+    let mut found = false;
+    for text in [&mut spec.title, &mut spec.description].into_iter().flatten() {
+        if let Some((filtered, _)) = filter_text(text, mode) {
+            (*text, found) = (filtered, true);
+        }
+    }
+    let hides =
+        |text| format!("a schema of the tool `{}` hides characters in `{text}` (`result_filter`)", spec.name);
+    let mut input = spec.input.raw().clone();
+    if !filter_schema(&mut input, mode).map_err(hides)?.is_empty() {
+        let text = Value::Object(input).to_string();
+        spec.input = Schema::for_arguments(&text).map_err(|error| error.to_string())?;
+        found = true;
+    }
+    if let Some(output) = &mut spec.output {
+        let mut raw = output.raw().clone();
+        if !filter_schema(&mut raw, mode).map_err(hides)?.is_empty() {
+            *output = Schema::parse(&Value::Object(raw).to_string()).map_err(|error| error.to_string())?;
+            found = true;
+        }
+    }
+    if found {
+        tracing::warn!(%skill, tool = spec.name, "the tool's description holds what the filter looks for");
+    }
+    Ok(())
 }
 
 /// The skill's word with the operator's over it.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use skillhost_core::{Annotations, SkillName};
 use skillhost_engine::{Allowance, Grants, Limits, Protected};
+use skillhost_policy::FilterMode;
 
 /// Settings of the directory.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct SkillSettings {
     pub mount: Mount,
     /// What its calls may touch.
     pub grants: Grants,
+    /// What becomes of what its descriptions and schemas should not hold. Default off.
+    pub filter: FilterMode,
     /// For tools that have settings of their own, by their name within the skill.
     pub tools: BTreeMap<String, ToolSettings>,
 }
@@ -77,6 +80,7 @@ impl Default for SkillSettings {
             timeout: Duration::from_secs(30),
             mount: Mount::Prefixed,
             grants: Grants::default(),
+            filter: FilterMode::Off,
             tools: BTreeMap::new(),
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Version {
     pub(crate) digest: Digest,
     pub(crate) tools: Vec<Offer>,
     pub(crate) invoke: Arc<dyn Invoke>,
+    /// Its number among all loads of all skills, in their order.
+    pub(crate) loaded: u64,
     /// What it was loaded with.
     pub(crate) settings: Arc<SkillSettings>,
 }

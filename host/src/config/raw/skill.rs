@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     grants::Grants,
+    policies::{
+        Breaker, Cache, Concurrency, ControlCharacters, Named, RateLimit, ResultFilter, Retry, RetryBudget,
+    },
     units::{self, duration, size},
 };
 
@@ -44,6 +47,24 @@ macro_rules! table {
             #[serde(serialize_with = "units::write_size", skip_serializing_if = "Option::is_none")]
             #[schemars(schema_with = "size")]
             pub(crate) log_bytes: Option<ByteSize>,
+            /// Whether and when a failed call is attempted again: a preset's name or a table. Only what had no effect or
+            /// does no harm when it runs twice is.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) retry: Option<Named<Retry>>,
+            /// Keep results of tools that are read-only: "off" or a table with `ttl`. What a tool that is not read-only
+            /// does makes its skill's kept results worthless.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) cache: Option<Named<Cache>>,
+            /// Control characters in arguments, beside NUL, which is refused, and tab and line ends, which pass.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) control_characters: Option<ControlCharacters>,
+            /// Kinds of failure that count against the breaker beside those of the table: invalid-input, conflict,
+            /// permanent; or is-error, a reply that says "no".
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) breaker_counts: Option<Vec<String>>,
+            /// Kinds that do not count: transient, invalid-output, trap, out-of-fuel, out-of-memory, timeout.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) breaker_ignores: Option<Vec<String>>,
             $($(#[$more])* pub(crate) $key: $kind,)*
         }
 
@@ -59,6 +80,11 @@ macro_rules! table {
                     result: self.result,
                     log_lines: self.log_lines,
                     log_bytes: self.log_bytes,
+                    retry: self.retry.clone(),
+                    cache: self.cache.clone(),
+                    control_characters: self.control_characters,
+                    breaker_counts: self.breaker_counts.clone(),
+                    breaker_ignores: self.breaker_ignores.clone(),
                 }
             }
         }
@@ -76,6 +102,11 @@ pub(crate) struct Bounds {
     pub(crate) result: Option<ByteSize>,
     pub(crate) log_lines: Option<usize>,
     pub(crate) log_bytes: Option<ByteSize>,
+    pub(crate) retry: Option<Named<Retry>>,
+    pub(crate) cache: Option<Named<Cache>>,
+    pub(crate) control_characters: Option<ControlCharacters>,
+    pub(crate) breaker_counts: Option<Vec<String>>,
+    pub(crate) breaker_ignores: Option<Vec<String>>,
 }
 
 table! {
@@ -89,6 +120,21 @@ table! {
         max_tools: Option<usize>,
         /// Tools are named `skill_tool`, or just `tool`.
         mount: Option<Mount>,
+        /// All calls of its tools together: a preset's name or a table. By default off.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate_limit: Option<Named<RateLimit>>,
+        /// Its calls at once, at each depth of nesting: "off" or a table.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        concurrency: Option<Named<Concurrency>>,
+        /// Its circuit breaker: a preset's name or a table.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        breaker: Option<Named<Breaker>>,
+        /// How many of its calls may be retries.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_budget: Option<RetryBudget>,
+        /// Hidden characters, terminal escapes and what reads like instructions in what it says, its descriptions included.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result_filter: Option<ResultFilter>,
     }
 }
 
@@ -103,6 +149,21 @@ table! {
         max_tools: Option<usize>,
         /// Tools are named `skill_tool`, or just `tool`.
         mount: Option<Mount>,
+        /// All calls of its tools together: a preset's name or a table. By default off.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate_limit: Option<Named<RateLimit>>,
+        /// Its calls at once, at each depth of nesting: "off" or a table.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        concurrency: Option<Named<Concurrency>>,
+        /// Its circuit breaker: a preset's name or a table.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        breaker: Option<Named<Breaker>>,
+        /// How many of its calls may be retries.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_budget: Option<RetryBudget>,
+        /// Hidden characters, terminal escapes and what reads like instructions in what it says, its descriptions included.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result_filter: Option<ResultFilter>,
         /// What the skill may touch. Without it: nothing.
         #[serde(skip_serializing_if = "Option::is_none")]
         grants: Option<Grants>,
@@ -125,6 +186,18 @@ table! {
         idempotent: Option<bool>,
         /// Your word on whether it reaches beyond a closed world.
         open_world: Option<bool>,
+        /// The calls of this tool alone, beside its skill's limit: a preset's name or a table.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate_limit: Option<Named<RateLimit>>,
+        /// Tokens that a call takes from each rate limit, up to 1,000,000. By default 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cost: Option<u32>,
+        /// A circuit breaker of its own, in the place of its skill's: a preset's name or a table.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        breaker: Option<Named<Breaker>>,
+        /// The full name of a tool that answers, with the same arguments, when this one cannot.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fallback: Option<String>,
     }
 }
 

@@ -6,7 +6,7 @@ use skillhost_engine::Limits;
 use skillhost_skills::{Mount, SkillSettings, ToolSettings};
 
 use super::{
-    grants,
+    grants, policies,
     values::{bytes, time, within},
 };
 use crate::config::{
@@ -60,12 +60,13 @@ pub(super) fn settings(
             Some(own) => grants::grants(&key("grants"), own)?,
             None => Default::default(),
         },
+        filter: policies::filter(own, defaults),
         tools: tools.collect::<Result<_, _>>()?,
     })
 }
 
 /// What is said here, else what is said there.
-fn over(here: Bounds, there: Bounds) -> Bounds {
+pub(super) fn over(here: Bounds, there: Bounds) -> Bounds {
     Bounds {
         timeout: here.timeout.or(there.timeout),
         fuel: here.fuel.or(there.fuel),
@@ -75,6 +76,11 @@ fn over(here: Bounds, there: Bounds) -> Bounds {
         result: here.result.or(there.result),
         log_lines: here.log_lines.or(there.log_lines),
         log_bytes: here.log_bytes.or(there.log_bytes),
+        retry: here.retry.or(there.retry),
+        cache: here.cache.or(there.cache),
+        control_characters: here.control_characters.or(there.control_characters),
+        breaker_counts: here.breaker_counts.or(there.breaker_counts),
+        breaker_ignores: here.breaker_ignores.or(there.breaker_ignores),
     }
 }
 

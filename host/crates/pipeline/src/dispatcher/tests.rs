@@ -1,168 +1,20 @@
 //! The pipeline in paused time against a fake engine.
 
+mod cache;
+mod fake;
+mod limits;
+mod table;
+
 use std::{
     collections::BTreeMap,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
-    time::SystemTime,
+    sync::{Mutex, atomic::Ordering},
 };
 
-use serde_json::json;
-use skillhost_core::{
-    Annotations, Attempt, Block, Digest, Entry, Invoke, NoClient, Report, Schema, SkillName, SkillState,
-    SkillStatus, ToolName, ToolSpec,
-};
+use serde_json::{Value, json};
+use skillhost_core::{Block, Outcome, SkillName, SkillState, ToolName};
 
 use super::*;
-use crate::TokioClock;
-
-type Answer = Result<Outcome, Failure>;
-type Script = Box<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
-
-/// An engine that plays a script, and counts what is running.
-struct Fake {
-    script: Script,
-    running: Arc<AtomicUsize>,
-    started: bool,
-}
-
-struct FakeAttempt {
-    work: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
-    running: Arc<AtomicUsize>,
-    started: bool,
-}
-
-impl Invoke for Fake {
-    fn start(&self, call: Call) -> Box<dyn Attempt> {
-        self.running.fetch_add(1, Ordering::SeqCst);
-        Box::new(FakeAttempt {
-            work: Some((self.script)(call)),
-            running: Arc::clone(&self.running),
-            started: self.started,
-        })
-    }
-}
-
-impl Future for FakeAttempt {
-    type Output = Report;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
-        let usage = Usage { started: self.started, fuel: 7, ..Usage::default() };
-        let result = match &mut self.work {
-            None => Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "aborted"))),
-            Some(work) => work.as_mut().poll(cx),
-        };
-        result.map(|result| Report { result, usage })
-    }
-}
-
-impl Attempt for FakeAttempt {
-    fn abort(&mut self) {
-        self.work = None;
-    }
-}
-
-impl Drop for FakeAttempt {
-    fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-struct Bench {
-    dispatcher: Arc<Dispatcher>,
-    publish: watch::Sender<Arc<Catalog>>,
-    running: Arc<AtomicUsize>,
-}
-
-const ANY: &str = r#"{"type":"object"}"#;
-
-fn spec(input: &str, output: Option<&str>) -> Arc<ToolSpec> {
-    Arc::new(ToolSpec {
-        name: "run".into(),
-        title: None,
-        description: None,
-        input: Schema::for_arguments(input).unwrap(),
-        output: output.map(|text| Schema::parse(text).unwrap()),
-        annotations: Annotations::default(),
-        undoable: false,
-        icons: None,
-        meta: None,
-    })
-}
-
-fn status(name: &SkillName, state: SkillState) -> SkillStatus {
-    SkillStatus {
-        name: name.clone(),
-        state,
-        serving: None,
-        since: SystemTime::UNIX_EPOCH,
-        tools: vec![],
-        contested: vec![],
-    }
-}
-
-fn bench_with(spec: Arc<ToolSpec>, started: bool, script: Script) -> Bench {
-    let running = Arc::new(AtomicUsize::new(0));
-    let skill = SkillName::new("fake").unwrap();
-    let entry = Entry {
-        spec,
-        skill: skill.clone(),
-        digest: Digest::of(b""),
-        timeout: Duration::from_secs(10),
-        invoke: Arc::new(Fake { script, running: Arc::clone(&running), started }),
-    };
-    let mut serving = status(&skill, SkillState::Ready);
-    serving.serving = Some(entry.digest);
-    let catalog = Catalog {
-        tools: BTreeMap::from([(ToolName::prefixed(&skill, "run").unwrap(), entry)]),
-        skills: BTreeMap::from([(skill.clone(), serving)]),
-        settled: true,
-        ..Catalog::default()
-    };
-    let (publish, catalog) = watch::channel(Arc::new(catalog));
-    let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), Settings::default());
-    Bench { dispatcher, publish, running }
-}
-
-fn bench(script: impl Fn(Call) -> Answer + Send + Sync + 'static) -> Bench {
-    let script = Arc::new(script);
-    let play = move |call| {
-        let script = Arc::clone(&script);
-        Box::pin(async move { script(call) }) as Pin<Box<dyn Future<Output = Answer> + Send>>
-    };
-    bench_with(spec(ANY, None), true, Box::new(play))
-}
-
-fn hanging(started: bool) -> Bench {
-    bench_with(spec(ANY, None), started, Box::new(|_| Box::pin(std::future::pending())))
-}
-
-fn request(tool: &str, arguments: Value) -> Request {
-    Request {
-        tool: tool.into(),
-        arguments: arguments.as_object().cloned(),
-        meta: None,
-        correlation_id: None,
-        caller: Caller::local(),
-        client: ClientFeatures::default(),
-        link: Arc::new(NoClient),
-        cancel: CancellationToken::new(),
-        parent: None,
-    }
-}
-
-fn text(text: &str) -> Outcome {
-    Outcome::Reply(Reply { content: vec![Block::text(text)], ..Reply::default() })
-}
-
-async fn kind(bench: &Bench, tool: &str, arguments: Value) -> FailureKind {
-    bench.dispatcher.call(request(tool, arguments)).await.result.unwrap_err().kind
-}
+use fake::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_call_reaches_the_skill_and_its_reply_the_client() {

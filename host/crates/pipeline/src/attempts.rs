@@ -1,0 +1,239 @@
+//! The attempts of a call, under one deadline: permits, guest, result, verdict, and whether to try again.
+
+use std::sync::Arc;
+
+use skillhost_core::{
+    Call, Clock, Effect, Entry, Failure, FailureKind, Hint, Outcome, Reply, Report, Usage, Verdict,
+};
+use skillhost_policy::{
+    CircuitBreaker, Deadline, Failed, FilterMode, Findings, cacheable, circuit_breaker::Permit,
+    content_filter, is_safe, result,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    attempt, cancelled,
+    concurrency::Slot,
+    events::{Whose, told},
+    nested::Ledger,
+    registry::{CallerState, SkillState, ToolState},
+    validation::Checks,
+};
+
+/// What is known of a call beside its reply.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// What the last attempt used.
+    pub(crate) usage: Usage,
+    /// Attempts that began.
+    pub(crate) attempts: u32,
+    /// The worst of all attempts.
+    pub(crate) effect: Effect,
+    /// Whether something that changes things ran, in this call or one that it made.
+    pub(crate) changed: bool,
+    /// What the filter found in the result.
+    pub(crate) findings: Findings,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            usage: Usage::default(),
+            attempts: 0,
+            effect: Effect::None,
+            changed: false,
+            findings: Findings::default(),
+        }
+    }
+}
+
+/// Everything that attempts need.
+pub(crate) struct Attempts<'a> {
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) checks: &'a Checks,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) entry: &'a Entry,
+    pub(crate) skill: &'a SkillState,
+    pub(crate) tool: &'a ToolState,
+    /// None for calls that tools make: they go on their root's.
+    pub(crate) caller: Option<&'a CallerState>,
+    pub(crate) deadline: Deadline,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// Leave to run, given back when the attempt is over. In this order a drop ends.
+struct Permits {
+    breaker: Permit,
+    _skill: Option<Slot>,
+    _caller: Option<Slot>,
+}
+
+impl Attempts<'_> {
+    pub(crate) async fn run(&self, mut call: Call, tally: &mut Tally) -> Result<Reply, Failure> {
+        let policy = &self.tool.policy.retry;
+        let safe = is_safe(&self.entry.spec.annotations);
+        self.skill.budget.deposit(self.clock.now());
+        let mut last: Option<Failure> = None;
+        loop {
+            let permits = match self.permits(call.depth).await {
+                Ok(permits) => permits,
+                // A further attempt that is not let through: what the last one said still holds.
+                Err(refused) => {
+                    return Err(match last {
+                        Some(failure) if refused.kind != FailureKind::Cancelled => {
+                            Failure { retry_after: refused.retry_after.or(failure.retry_after), ..failure }
+                        }
+                        _ => refused,
+                    });
+                }
+            };
+            tally.attempts += 1;
+            call.attempt = tally.attempts;
+            let (result, may_repeat) = self.one(call.clone(), permits, tally).await;
+            let failure = match result {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            let now = self.clock.now();
+            let remaining = self.deadline.remaining(now);
+            let failed = Failed { failure: &failure, effect: tally.effect, safe, remaining };
+            let again = policy.again(&failed, tally.attempts, fastrand::f64()).filter(|_| may_repeat);
+            let Some(delay) = again else { return Err(self.with_time(failure)) };
+            if !self.skill.budget.withdraw(now) {
+                tracing::warn!("the skill's retry budget is used up: no further attempt");
+                return Err(self.with_time(failure));
+            }
+            tracing::info!(
+                attempt = tally.attempts,
+                outcome = failure.kind.code(),
+                delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                "attempt failed; trying again"
+            );
+            // No permit is held here.
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.cancel.cancelled() => return Err(cancelled()),
+            }
+            last = Some(failure);
+        }
+    }
+
+    /// A look at the breaker first, so that nobody queues in vain; its permit last, since a probe is the scarcest.
+    async fn permits(&self, depth: u32) -> Result<Permits, Failure> {
+        let breaker = self.breaker();
+        breaker.look(self.clock.now()).map_err(|refused| self.open(&refused))?;
+        let caller = match self.caller.and_then(|caller| caller.slots.as_ref()) {
+            Some(slots) => Some(slots.take(|| "this caller".into(), self.deadline, self.cancel).await?),
+            None => None,
+        };
+        let skill = match self.skill.slots(depth) {
+            Some(slots) => {
+                let whose = || format!("the skill `{}`", self.entry.skill);
+                Some(slots.take(whose, self.deadline, self.cancel).await?)
+            }
+            None => None,
+        };
+        let (permit, transitions) = breaker.admit(self.clock.now());
+        told(self.whose(), transitions);
+        let breaker = permit.map_err(|refused| self.open(&refused))?;
+        Ok(Permits { breaker, _skill: skill, _caller: caller })
+    }
+
+    /// A failure that may pass, with the time that the breaker knows of, when it opened by it.
+    fn with_time(&self, failure: Failure) -> Failure {
+        if failure.kind.hint() != Hint::RetryLater || failure.retry_after.is_some() {
+            return failure;
+        }
+        Failure { retry_after: self.breaker().snapshot(self.clock.now()).remaining, ..failure }
+    }
+
+    fn breaker(&self) -> &Arc<CircuitBreaker> {
+        self.tool.breaker.as_ref().unwrap_or(&self.skill.breaker)
+    }
+
+    fn whose(&self) -> Whose<'_> {
+        let tool = self.tool.breaker.as_ref().map(|_| &*self.entry.spec.name);
+        Whose { skill: &self.entry.skill, tool }
+    }
+
+    fn open(&self, refused: &skillhost_policy::NotPermitted) -> Failure {
+        let Whose { skill, tool } = self.whose();
+        let what = match tool {
+            Some(tool) => format!("the tool `{tool}` of the skill `{skill}`"),
+            None => format!("the skill `{skill}`"),
+        };
+        let text = match refused.retry_after {
+            Some(_) => format!("{what} failed too often; its circuit breaker is {}", refused.state.as_str()),
+            None => format!("the operator has stopped calls of {what}"),
+        };
+        Failure { retry_after: refused.retry_after, ..Failure::new(FailureKind::CircuitOpen, text) }
+    }
+
+    /// One attempt, with its result checked and its verdict told. Also answers whether the call may be repeated as far
+    /// as the calls go that it made.
+    async fn one(
+        &self,
+        mut call: Call,
+        permits: Permits,
+        tally: &mut Tally,
+    ) -> (Result<Reply, Failure>, bool) {
+        let began = self.clock.now();
+        let deadline = match self.tool.policy.retry.attempt_timeout {
+            Some(limit) => self.deadline.of_attempt(began, limit),
+            None => self.deadline,
+        };
+        call.deadline = deadline.at();
+        let page = self.ledger.page(call.id);
+        let changes = !cacheable(&self.entry.spec.annotations);
+        let report = attempt::run(&*self.entry.invoke, call, deadline, self.cancel).await;
+        tally.usage = report.usage;
+        let result = self.checked(report, tally).await;
+        let effect = match &result {
+            Ok(_) => Effect::Unknown,
+            Err(failure) => failure.kind.effect(tally.usage.started),
+        };
+        if effect == Effect::Unknown {
+            tally.effect = effect;
+        }
+        let notes = page.read();
+        tally.changed |= notes.changed || (changes && effect == Effect::Unknown);
+        let verdict = match &result {
+            Ok(reply) => self.tool.policy.counting.of_reply(reply),
+            // A callee's refusal that is passed on says nothing of the one who passes it on.
+            Err(failure) if notes.refused && failure.kind.effect(true) == Effect::None => Verdict::Neutral,
+            // Its caller left it too little time.
+            Err(failure) if failure.kind == FailureKind::Timeout && deadline.inherited() => Verdict::Neutral,
+            Err(failure) => self.tool.policy.counting.of(failure.kind),
+        };
+        let now = self.clock.now();
+        let took = now.saturating_duration_since(began).saturating_sub(tally.usage.queued);
+        let Permits { breaker, _skill, _caller } = permits;
+        told(self.whose(), breaker.record(verdict, took, now));
+        (result, !notes.changed)
+    }
+
+    /// The reply as a client may see it.
+    async fn checked(&self, report: Report, tally: &mut Tally) -> Result<Reply, Failure> {
+        let mode = self.skill.policy.filter;
+        let mut reply = match report.result {
+            Ok(Outcome::Reply(reply)) => reply,
+            Err(failure) => return Err(filtered(failure, mode, tally)),
+        };
+        // Before the schema, so that what a client gets is what was checked.
+        tally.findings = content_filter::filter_reply(&mut reply, mode);
+        let work = result::work(&self.entry.spec, &reply);
+        let spec = Arc::clone(&self.entry.spec);
+        self.checks.run(work, self.deadline, self.cancel, move || result::check(&spec, reply)).await
+    }
+}
+
+/// A failure's message reaches the model too.
+fn filtered(failure: Failure, mode: FilterMode, tally: &mut Tally) -> Failure {
+    match content_filter::filter_text(&failure.message, mode) {
+        Some((message, findings)) => {
+            tally.findings = findings;
+            Failure { message, ..failure }
+        }
+        None => failure,
+    }
+}

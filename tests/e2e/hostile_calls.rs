@@ -5,7 +5,7 @@ use skillhost_e2e::faulty;
 
 use crate::samples;
 
-const LIMITS: &str = "[skills.faulty]\ntimeout = \"2s\"\nmemory = \"32MiB\"\nresult = \"1MiB\"";
+const LIMITS: &str = "[skills.faulty]\nbreaker = \"off\"\nretry = \"off\"\ntimeout = \"2s\"\nmemory = \"32MiB\"\nresult = \"1MiB\"";
 
 #[test]
 fn every_misdeed_is_answered() {

@@ -47,7 +47,7 @@ const FAILURES: [&str; 9] = [
 #[test]
 fn a_secret_shows_nowhere() {
     let host = host(&["knows", "none"]).config(
-        "[skills.knows.grants]\nsecrets = { token = { file = \"token\" } }\nenv = { PASS = { secret = \"token\" } }",
+        "[skills.knows]\nbreaker = \"off\"\nretry = \"off\"\n[skills.knows.grants]\nsecrets = { token = { file = \"token\" } }\nenv = { PASS = { secret = \"token\" } }",
     );
     std::fs::write(host.root().join("token"), format!("{SECRET}\n")).unwrap();
     let mut client = host.stdio();

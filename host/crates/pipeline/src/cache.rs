@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
+    hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,15 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skillhost_core::{Caller, ClientFeatures, Clock, Failure, FailureKind, Reply, SkillName};
+use skillhost_core::{Caller, ClientFeatures, Clock, Failure, FailureKind, Reply};
 use skillhost_policy::{keeps, weight};
 
 /// What a result depends on. Compared whole: there are no collisions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) skill: SkillName,
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Parts {
     pub(crate) tool: Arc<str>,
-    /// The load of the skill: another one has other code or other grants.
+    /// The load of the skill: no two skills have the same, and another load has other code or other grants.
     pub(crate) loaded: u64,
     /// How often the skill's world has changed.
     pub(crate) generation: u64,
@@ -27,8 +27,50 @@ pub(crate) struct Key {
     pub(crate) client: ClientFeatures,
     pub(crate) meta: Option<Arc<str>>,
     /// Canonical JSON; none when there were none.
-    pub(crate) arguments: Option<Arc<str>>,
+    pub(crate) arguments: Option<String>,
 }
+
+/// The same with its hash, which is asked for a dozen times in the life of a result.
+#[derive(Debug)]
+struct Key {
+    hash: u64,
+    parts: Parts,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.parts == other.parts
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Takes a key's own hash for what it is.
+#[derive(Clone, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys write one number. Whatever else may come counts too.
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 ^= hash;
+    }
+}
+
+type ByHash = BuildHasherDefault<Hashed>;
 
 #[derive(Clone)]
 struct Kept {
@@ -38,11 +80,14 @@ struct Kept {
 
 /// Results by what they depend on. Bounded by bytes; the least recently used go first.
 pub(crate) struct ResultCache {
-    kept: moka::sync::Cache<Arc<Key>, Kept>,
-    flights: Mutex<HashMap<Arc<Key>, Arc<Flight>>>,
+    kept: moka::sync::Cache<Arc<Key>, Kept, ByHash>,
+    flights: Mutex<HashMap<Arc<Key>, Arc<Flight>, ByHash>>,
+    /// Seeded at random, so that nobody can choose arguments that collide.
+    hasher: RandomState,
     hits: AtomicU64,
     misses: AtomicU64,
-    evictions: Arc<AtomicU64>,
+    /// Results put in, but for those in the place of an old one for the same call.
+    kept_so_far: AtomicU64,
     invalidations: AtomicU64,
 }
 
@@ -80,28 +125,22 @@ pub struct CacheStats {
 
 impl ResultCache {
     pub(crate) fn new(bytes: u64) -> Self {
-        let evictions = Arc::new(AtomicU64::new(0));
-        let evicted = Arc::clone(&evictions);
         let kept = moka::sync::Cache::builder()
             .max_capacity(bytes)
             .weigher(|key: &Arc<Key>, kept: &Kept| {
-                let key = size_of::<Key>() + key.arguments.as_ref().map_or(0, |arguments| arguments.len());
+                let key = size_of::<Key>() + key.parts.arguments.as_ref().map_or(0, String::len);
                 u32::try_from(key + weight(&kept.reply)).unwrap_or(u32::MAX)
             })
             // Not by frequency: what was just asked for is what will be asked for again.
             .eviction_policy(moka::policy::EvictionPolicy::lru())
-            .eviction_listener(move |_, _, cause| {
-                if cause.was_evicted() {
-                    evicted.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-            .build();
+            .build_with_hasher(ByHash::default());
         Self {
             kept,
             flights: Mutex::default(),
+            hasher: RandomState::new(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-            evictions,
+            kept_so_far: AtomicU64::new(0),
             invalidations: AtomicU64::new(0),
         }
     }
@@ -110,13 +149,13 @@ impl ResultCache {
     /// waited for until `impatient` has a reason not to.
     pub(crate) async fn get_or(
         &self,
-        key: Key,
+        parts: Parts,
         ttl: Duration,
         clock: &dyn Clock,
         impatient: impl Future<Output = Failure>,
         call: impl Future<Output = Result<Reply, Failure>>,
     ) -> Result<Found, Failure> {
-        let key = Arc::new(key);
+        let key = Arc::new(Key { hash: self.hasher.hash_one(&parts), parts });
         if let Some(found) = self.fresh(&key, ttl, clock) {
             return Ok(found);
         }
@@ -143,6 +182,9 @@ impl ResultCache {
         let outcome = call.await.map(Arc::new);
         match &outcome {
             Ok(reply) if keeps(reply) => {
+                if !self.kept.contains_key(&key) {
+                    self.kept_so_far.fetch_add(1, Ordering::Relaxed);
+                }
                 self.kept.insert(Arc::clone(&key), Kept { reply: Arc::clone(reply), at: clock.now() });
             }
             Ok(_) => {}
@@ -187,7 +229,7 @@ impl ResultCache {
         CacheStats {
             hits,
             misses,
-            evictions: get(&self.evictions),
+            evictions: get(&self.kept_so_far).saturating_sub(self.kept.entry_count()),
             invalidations: get(&self.invalidations),
             hit_rate,
             entries: self.kept.entry_count(),

@@ -2,6 +2,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -214,11 +215,13 @@ impl Dispatcher {
         let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
         let mut run = Run::default();
-        let steps = self.steps(id, Arc::clone(&correlation_id), request, &mut run);
-        let result =
+        let result = {
+            // Pinned where it stands: it is some kilobytes, which moving it into each wrapper would copy.
+            let steps = pin!(self.steps(id, Arc::clone(&correlation_id), request, &mut run));
             AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
-            });
+            })
+        };
         dropped.span = None;
         let Run { tally, cached, stands_in } = run;
         let effect = match &result {
@@ -294,24 +297,24 @@ impl Dispatcher {
             skill.changing()
         });
         let meta: Option<Arc<str>> = request.meta.map(Into::into);
+        let name: Arc<str> = entry.spec.name.as_str().into();
         let key = caching.map(|policy| {
-            let key = cache::Key {
-                skill: entry.skill.clone(),
-                tool: entry.spec.name.as_str().into(),
+            let parts = cache::Parts {
+                tool: Arc::clone(&name),
                 loaded: entry.loaded,
                 generation: skill.generation.load(Ordering::Acquire),
                 caller: (!policy.shared).then(|| request.caller.clone()),
                 client: request.client,
                 meta: meta.clone(),
-                arguments: arguments.canonical().map(Into::into),
+                arguments: arguments.canonical(),
             };
-            (key, policy.ttl)
+            (parts, policy.ttl)
         });
         let call = Call {
             id,
             correlation_id,
             caller: request.caller,
-            tool: entry.spec.name.as_str().into(),
+            tool: name,
             arguments: arguments.text.take().map(Arc::new),
             meta,
             attempt: 1,
@@ -334,8 +337,8 @@ impl Dispatcher {
             Some((key, ttl)) => {
                 let tally = &mut run.tally;
                 let own = call.clone();
-                let limited = self.limited(&through, own, tally);
-                let impatient = impatient(deadline, &request.cancel);
+                let limited = pin!(self.limited(&through, own, tally));
+                let impatient = pin!(impatient(deadline, &request.cancel));
                 let found = self.cache.get_or(key, ttl, &*self.clock, impatient, limited).await;
                 found.map(|found| {
                     run.cached = found.age;

@@ -62,7 +62,7 @@ fn string(value: &str, text: &mut String) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(skillhost_loom)))]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

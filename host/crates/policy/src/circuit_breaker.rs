@@ -115,3 +115,6 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(all(test, not(skillhost_loom)))]
+mod tests;

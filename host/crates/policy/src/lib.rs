@@ -32,3 +32,9 @@ pub use fallback::stands_in;
 pub use rate_limit::{Counts, Rate, RateLimit, RateLimiter, RateStats, Refused, TokenBucket};
 pub use retry::{Delays, Failed, RetryBudget, RetryBudgetSettings, RetryPolicy, is_safe};
 pub use verdict::Counting;
+
+/// Cases of a property: more at night (`just nightly`), millions of steps.
+#[cfg(test)]
+pub(crate) fn cases(by_day: u32) -> u32 {
+    if std::env::var_os("SKILLHOST_NIGHTLY").is_some() { by_day * 100 } else { by_day }
+}

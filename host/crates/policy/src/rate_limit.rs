@@ -225,3 +225,6 @@ impl RateLimiter {
         self.counts.stats(Some(self.bucket.tokens(now)))
     }
 }
+
+#[cfg(all(test, not(skillhost_loom)))]
+mod tests;

@@ -130,3 +130,6 @@ fn may_run_again(failure: &Failure, effect: Effect, safe: bool) -> bool {
 pub fn is_safe(annotations: &Annotations) -> bool {
     annotations.read_only == Some(true) || annotations.idempotent == Some(true)
 }
+
+#[cfg(all(test, not(skillhost_loom)))]
+mod tests;

@@ -1,12 +1,12 @@
-//! Atomics and locks, or loom's models of them: `RUSTFLAGS="--cfg loom"` runs every interleaving of `tests/loom.rs`.
+//! Atomics and locks, or loom's models of them: `RUSTFLAGS="--cfg skillhost_loom"` runs every interleaving of `tests/loom.rs`.
 
-#[cfg(loom)]
+#[cfg(skillhost_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
 use std::sync::PoisonError;
-#[cfg(not(loom))]
+#[cfg(not(skillhost_loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},

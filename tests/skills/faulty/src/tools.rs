@@ -36,6 +36,7 @@ pub(crate) const ALL: &[Definition] = &[
     invalid_json::definition(),
     Definition::new("invalid_output", describe_invalid_output, call_invalid_output),
     fail::definition(),
+    flaky::definition(),
     is_error::definition(),
     progress::definition(),
     cancelled::definition(),
@@ -281,6 +282,24 @@ fn fail(args: Fail) -> Result<(), Failure> {
         ("missing-capability", _) => Failure::missing_capability([message]),
         _ => Failure::permanent(message),
     })
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Flaky {
+    /// Attempts that fail.
+    failures: u32,
+    /// transient or trap.
+    kind: String,
+}
+
+/// Fails in its first attempts.
+#[tool]
+fn flaky(ctx: &Context, args: Flaky) -> Result<String, Failure> {
+    match (ctx.attempt <= args.failures, args.kind.as_str()) {
+        (false, _) => Ok(format!("attempt {} of {}", ctx.attempt, ctx.call_id)),
+        (true, "trap") => core::arch::wasm32::unreachable(),
+        (true, _) => Err(Failure::transient("not yet")),
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]

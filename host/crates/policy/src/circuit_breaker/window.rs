@@ -100,7 +100,7 @@ impl Sliding {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(skillhost_loom)))]
 #[expect(clippy::disallowed_methods, reason = "an origin for arithmetic")]
 mod tests {
     use super::*;

@@ -13,10 +13,11 @@ use skillhost_core::{Schema, SkillName, ToolName, ToolSpec};
 use skillhost_engine::{Allowance, Grants, Loaded, OwnListeners, asked, check, unasked};
 use skillhost_skills::{Mount, SkillSettings, files};
 
-use super::out;
+use super::{live, out, policies};
 use crate::{
     app::{block_on, engine},
     config::Settings,
+    transport::admin::running,
 };
 
 #[derive(Debug, Args)]
@@ -37,15 +38,26 @@ impl Inspect {
         let size = component.len();
         // Looked at without its grants: what is wrong with those is shown, not in the way.
         let allowance = Allowance { grants: Grants::default(), ..own.allowance(&settings.skills.protected) };
-        let loaded = block_on(async {
+        let (loaded, running) = block_on(async {
+            let running = running(&settings.data).await;
             let engine = engine(settings, &OwnListeners::default())?;
-            Ok(engine.load(&name, component, allowance, |_| ()).await?)
+            Ok((engine.load(&name, component, allowance, |_| ()).await?, running))
         })
         .with_context(|| format!("{} is not a skill this host can serve", file.display()))?;
+        let policy = settings.pipeline.policies.of(&name);
         if self.json {
-            out::json(&described(&name, size, &loaded, own, &settings.skills.protected)?)?;
+            let mut described = described(&name, size, &loaded, own, &settings.skills.protected)?;
+            described["policies"] = policies::described(policy);
+            described["running"] = live::described(&running, name.as_str()).into();
+            out::json(&described)?;
         } else {
-            out::text(&page(&name, size, &loaded, own, &settings.skills.protected)?)?;
+            let mut text = page(&name, size, &loaded, own, &settings.skills.protected)?;
+            text.push_str("\npolicies\n");
+            let lines = policies::lines(policy).into_iter().chain(live::lines(&running, name.as_str()));
+            for line in lines {
+                writeln!(text, "  {line}")?;
+            }
+            out::text(&text)?;
         }
         Ok(ExitCode::SUCCESS)
     }

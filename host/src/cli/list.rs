@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 use skillhost_core::{Catalog, SkillState, SkillStatus, ToolName};
 
-use super::out;
+use super::{live, out};
 use crate::{
     app::{App, block_on},
     config::Settings,
+    transport::admin::{Running, running},
 };
 
 #[derive(Debug, Args)]
@@ -21,35 +22,36 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let catalog = settled(settings)?;
+        let (catalog, running) = settled(settings)?;
         if self.json {
-            out::json(&described(&catalog))?;
+            out::json(&described(&catalog, &running))?;
         } else {
-            out::text(&table(&catalog, settings))?;
+            out::text(&table(&catalog, &running, settings))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The catalog once every file was tried.
-fn settled(settings: &Settings) -> anyhow::Result<Arc<Catalog>> {
+/// The catalog once every file was tried, and the hosts that run.
+fn settled(settings: &Settings) -> anyhow::Result<(Arc<Catalog>, Vec<Running>)> {
     block_on(async {
+        let running = running(&settings.data).await;
         let app = App::start(settings)?;
         let mut changes = app.dispatcher.changes();
         // The sender lives as long as the app: this cannot fail.
         let catalog = changes.wait_for(|catalog| catalog.settled).await?;
-        Ok(Arc::clone(&catalog))
+        Ok((Arc::clone(&catalog), running))
     })
 }
 
-fn described(catalog: &Catalog) -> Value {
-    let skills: Vec<_> = catalog.skills.values().map(|status| skill(catalog, status)).collect();
+fn described(catalog: &Catalog, running: &[Running]) -> Value {
+    let skills: Vec<_> = catalog.skills.values().map(|status| skill(catalog, status, running)).collect();
     let refused: Vec<_> =
         catalog.refused.iter().map(|(file, reason)| json!({"file": file, "reason": reason})).collect();
     json!({ "skills": skills, "refused": refused })
 }
 
-fn skill(catalog: &Catalog, status: &SkillStatus) -> Value {
+fn skill(catalog: &Catalog, status: &SkillStatus, running: &[Running]) -> Value {
     let reason = match &status.state {
         SkillState::Failed(reason) => Some(reason),
         _ => None,
@@ -72,6 +74,7 @@ fn skill(catalog: &Catalog, status: &SkillStatus) -> Value {
         "since": status.since.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         "tools": tools,
         "contested": contested,
+        "running": live::described(running, status.name.as_str()),
     })
 }
 
@@ -79,7 +82,7 @@ fn description<'a>(catalog: &'a Catalog, tool: &ToolName) -> Option<&'a str> {
     catalog.tools.get(tool)?.spec.description.as_deref()
 }
 
-fn table(catalog: &Catalog, settings: &Settings) -> String {
+fn table(catalog: &Catalog, running: &[Running], settings: &Settings) -> String {
     let mut text = String::new();
     if catalog.skills.is_empty() && catalog.refused.is_empty() {
         return format!("no skills in {}: copy a .wasm file into it\n", settings.skills.dir.display());
@@ -89,6 +92,9 @@ fn table(catalog: &Catalog, settings: &Settings) -> String {
         let _ = writeln!(text, "{:<20} {:<10} {digest}", status.name.as_str(), status.state.as_str());
         if let SkillState::Failed(reason) = &status.state {
             let _ = writeln!(text, "    {}", out::harmless(reason).replace('\n', "\n    "));
+        }
+        for line in live::lines(running, status.name.as_str()) {
+            let _ = writeln!(text, "    {line}");
         }
         for tool in &status.tools {
             let first = description(catalog, tool).and_then(|text| text.lines().next()).unwrap_or_default();

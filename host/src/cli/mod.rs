@@ -5,7 +5,9 @@ mod compile_one;
 mod config;
 mod inspect;
 mod list;
+mod live;
 mod out;
+mod policies;
 mod serve;
 mod stdio;
 

@@ -1,6 +1,6 @@
 //! `skillhost serve`
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use super::{Common, start, stop_on_signal};
 use crate::{
     app::{App, block_on},
     config::{Raw, raw},
-    transport::http,
+    transport::{admin::Socket, http},
 };
 
 #[derive(Debug, Args)]
@@ -30,6 +30,7 @@ impl Serve {
             let listener = http::bind(&settings.http).await?;
             let app = App::start(&settings)?;
             app.listeners.add(listener.local_addr()?);
+            let _socket = Socket::open(&settings.data, Arc::clone(&app.dispatcher));
             let _reload = common.follow(raw, &app)?;
             http::serve(&app.dispatcher, &settings.http, listener, stop).await?;
             Ok(ExitCode::SUCCESS)

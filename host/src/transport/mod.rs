@@ -1,5 +1,6 @@
 //! How clients reach the host: MCP over stdio and over HTTP.
 
+pub(crate) mod admin;
 mod body;
 mod guard;
 pub(crate) mod http;

@@ -1,0 +1,65 @@
+//! The socket of a running host.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use skillhost_pipeline::Dispatcher;
+use tokio::{net::UnixListener, task::JoinHandle};
+
+/// The folder of the sockets, in the data folder; one a host, by its process id.
+pub(super) const FOLDER: &str = "run";
+
+/// A socket that answers as long as it lives.
+pub(crate) struct Socket {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Socket {
+    /// Answer on `run/PID.sock` in the data folder. Without it everything else works: why it is not there goes to the
+    /// log.
+    pub(crate) fn open(data: &Path, dispatcher: Arc<Dispatcher>) -> Option<Self> {
+        let path = data.join(FOLDER).join(format!("{}.sock", std::process::id()));
+        match bind(&path) {
+            Ok(listener) => {
+                let served = axum::serve(listener, super::router(dispatcher)).into_future();
+                let task = tokio::spawn(async move {
+                    // It ends with the host.
+                    let _ = served.await;
+                });
+                Some(Self { path, task })
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no socket for `list` and `inspect`: they cannot show how policies stand");
+                None
+            }
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let folder = path.parent().unwrap_or(path);
+    // Closed to others before there is anything in it.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    // Of an earlier process with this id: there is only one at a time.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Somebody may have tidied up.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod matrix;
 mod plugins;
+mod policies;
 mod protocol;
 mod sandbox;
 

@@ -216,8 +216,8 @@ impl Dispatcher {
         let began = self.clock.now();
         let mut run = Run::default();
         let result = {
-            // Pinned where it stands: it is some kilobytes, which moving it into each wrapper would copy.
-            let steps = pin!(self.steps(id, Arc::clone(&correlation_id), request, &mut run));
+            // Boxed: it is some kilobytes, which every wrapper from here up to the transport would copy.
+            let steps = Box::pin(self.steps(id, Arc::clone(&correlation_id), request, &mut run));
             AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             })
@@ -526,7 +526,7 @@ fn told(result: &Result<Reply, Failure>, tally: &Tally, cached: Option<Duration>
                     tracing::info!(outcome, attempt, took_ms, queued_ms, fuel, memory, "call failed");
                 }
                 _ => {
-                    tracing::warn!(outcome, reason, attempt, took_ms, queued_ms, fuel, memory, "call failed")
+                    tracing::warn!(outcome, reason, attempt, took_ms, queued_ms, fuel, memory, "call failed");
                 }
             }
         }

@@ -30,7 +30,7 @@ fn policies(criterion: &mut Criterion) {
         RateLimiter::new(RateLimit { max: 1, rate: Rate::per_second(0.001).expect("a rate"), ..limit }, now);
     let _ = empty.take(now, 1);
     group.bench_function("rate limit, refused", |bencher| {
-        bencher.iter(|| black_box(empty.take(now, 1)).is_err())
+        bencher.iter(|| black_box(empty.take(now, 1)).is_err());
     });
     let breaker = Arc::new(CircuitBreaker::new(BreakerSettings::default(), now, 0));
     group.bench_function("circuit breaker, look, permit and success", |bencher| {

@@ -38,7 +38,7 @@ pub(crate) async fn running(data: &Path) -> Vec<Running> {
             // Its host was killed.
             Ok(Err(error)) if refused(&error) => drop(fs::remove_file(&path)),
             Ok(Err(error)) => {
-                tracing::warn!(pid, error = format!("{error:#}"), "a running host does not answer")
+                tracing::warn!(pid, error = format!("{error:#}"), "a running host does not answer");
             }
             Err(_) => tracing::warn!(pid, "a running host does not answer in time"),
         }

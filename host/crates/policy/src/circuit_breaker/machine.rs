@@ -202,9 +202,9 @@ impl Machine {
             At::HalfOpen { in_flight, succeeded, failed: failures, .. } => {
                 *in_flight = in_flight.saturating_sub(1);
                 if failed || slow {
-                    *failures += 1
+                    *failures += 1;
                 } else {
-                    *succeeded += 1
+                    *succeeded += 1;
                 }
                 let (succeeded, failures) = (*succeeded, *failures);
                 let (needed, probes) = (self.settings.needed(), self.settings.probes);

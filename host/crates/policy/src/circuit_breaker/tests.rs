@@ -244,7 +244,7 @@ fn a_rate_counts_from_enough_calls_on() {
 #[test]
 fn slow_calls_open_it_where_that_is_asked_for() {
     let slow = BreakerSettings { slow_rate: Some(0.5), slow_call: seconds(2), min_calls: 4, ..settings() };
-    let bench = Bench::new(slow.clone());
+    let bench = Bench::new(slow);
     for took in [1, 2, 1] {
         bench.permit().record(Success, seconds(took), bench.now);
     }

@@ -65,7 +65,7 @@ impl Sliding {
                     totals.failures -= u32::from(oldest & FAILED != 0);
                     totals.slow -= u32::from(oldest & SLOW != 0);
                 }
-                ring[*next] = u8::from(failed) * FAILED | u8::from(slow) * SLOW;
+                ring[*next] = (u8::from(failed) * FAILED) | (u8::from(slow) * SLOW);
                 totals.add(failed, slow);
                 *next = (*next + 1) % ring.len();
             }

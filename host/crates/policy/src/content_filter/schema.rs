@@ -22,7 +22,7 @@ fn object(map: &mut Map<String, Value>, mode: FilterMode, findings: &mut Finding
         plain(key)?;
         match (key.as_str(), &mut *value) {
             ("title" | "description" | "$comment", Value::String(text)) => {
-                filter_string(text, mode, findings)
+                filter_string(text, mode, findings);
             }
             ("examples" | "default", told) => filter_value(told, mode, findings),
             _ => meant(value, mode, findings)?,

@@ -3,6 +3,7 @@
 mod call;
 mod compile_one;
 mod config;
+mod explain;
 mod inspect;
 mod list;
 mod live;
@@ -91,6 +92,8 @@ enum Command {
     Call(call::Call),
     /// Check or show the configuration
     Config(config::Config),
+    /// Tell what a kind of failure means and what to do
+    Explain(explain::Explain),
     /// Compile one component from stdin to stdout. The host runs this in a child process.
     #[command(hide = true)]
     CompileOne(compile_one::CompileOne),
@@ -112,6 +115,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => settings().and_then(|settings| command.run(settings)),
         Command::Config(command) => command.run(&common),
+        Command::Explain(command) => command.run(),
         Command::CompileOne(command) => return command.run(),
     };
     result.unwrap_or_else(|error| {

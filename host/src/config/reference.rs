@@ -115,8 +115,12 @@ Relative paths start from the file's folder.
 `SKILLHOST__SKILLS__FETCH__GRANTS__HTTP='[{ host = "example.com" }]'`. It counts over the file; `--listen`, `--skills`,
 `--data` and `--log` count over both. Names are taken in lower case.
 
-**While the host runs** it takes over changes of `[defaults]` and `[skills.*]`: skills whose settings have changed are loaded
-again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
+**Policies** (limits, breakers, retries, cache, filter) are said by the name of a preset, `"off"`, or a table; the innermost
+table that says one counts whole. [Policies](policies.md) tells what each does. `rate_limit`, `breaker`, `concurrency`,
+`retry_budget` and `result_filter` of a skill are the skill's, for all its tools together; the others are inherited by tools.
+
+**While the host runs** it takes over changes of `[limits]`, `[defaults]` and `[skills.*]`: policies that did not change keep
+their state; skills whose other settings have changed are loaded again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
 log says what is wrong. `[server]`, `[engine]` and `[log]` need a restart; the log says so.
 
 A skill touches nothing that its grants do not give; [Security](security.md) tells how each is held.

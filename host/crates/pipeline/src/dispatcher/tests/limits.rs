@@ -96,6 +96,27 @@ async fn who_gives_up_waiting_gives_his_token_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_that_were_there_do_not_come_back_after_a_wait() {
+    let rate = |per_second| Rate::per_second(per_second).unwrap();
+    let mut policies =
+        policies(|skill, _| skill.rate_limit = Some(RateLimit { max: 1, rate: rate(1.0), ..slow() }));
+    policies.host.rate_limit = Some(RateLimit { max: 1, rate: rate(0.25), wait: seconds(9), ..slow() });
+    let bench = fine(policies);
+    bench.call("fake_run").await.result.unwrap();
+    pass(1.0).await;
+    // The skill has one for it, the host in three seconds.
+    let gives_up = bench.spawn("fake_run");
+    pass(1.0).await;
+    let _stays = bench.spawn("fake_run");
+    pass(0.1).await;
+    gives_up.abort();
+    let _ = gives_up.await;
+    // The skill's was refilled meanwhile, and taken by the one who stays.
+    let tokens = bench.dispatcher.report().skills["fake"].rate_limit.as_ref().unwrap().tokens.unwrap();
+    assert!((tokens - 0.1).abs() < 1e-6, "{tokens}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_beyond_the_deadline_is_refused_at_once() {
     let limit = RateLimit { max: 1, wait: seconds(3_600), ..slow() };
     let bench = fine(policies(|skill, _| skill.rate_limit = Some(limit)));

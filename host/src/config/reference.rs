@@ -48,6 +48,8 @@ pub(crate) fn page() -> String {
             let default = match (&defaults[&section][key], section.as_str(), key.as_str()) {
                 // It depends on the machine.
                 (_, "server", "data") | (_, "engine", "threads") | (Value::Null, ..) => String::new(),
+                // A policy has a table of its own below.
+                (Value::Object(_), ..) => "as below".to_owned(),
                 (default, ..) => format!("`{default}`"),
             };
             let meaning = property["description"].as_str().unwrap_or_default().replace('\n', " ");

@@ -54,7 +54,7 @@ pub(super) fn cases() -> Vec<Case> {
         read("loop", "refused: loop"),
         read("missing/../../outside/secret.txt", "refused: no-entry"),
         read("", "refused: no-entry"),
-        read("inside.txt\0", "/path holds the control character U+0000; send it without [invalid-input]"),
+        read("inside.txt\0", "/path holds the control character U+0000; send it without [invalid-input]\nMend the arguments and call again."),
         read("..\\outside\\secret.txt", "refused: no-entry"),
         read("%2e%2e/outside/secret.txt", "refused: no-entry"),
         read("\u{2024}\u{2024}/outside/secret.txt", "refused: no-entry"),

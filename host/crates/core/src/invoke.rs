@@ -60,7 +60,7 @@ pub struct Usage {
     pub fuel: u64,
     /// The most linear memory it held, in bytes.
     pub memory: u64,
-    /// How long it waited for an instance slot.
+    /// How long it waited for its turn and for an instance slot.
     pub queued: Duration,
     /// How long it ran, waits for the host included.
     pub ran: Duration,

@@ -1,6 +1,6 @@
 //! The attempts of a call, under one deadline: permits, guest, result, verdict, and whether to try again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use skillhost_core::{
     Call, Clock, Effect, Entry, Failure, FailureKind, Hint, Outcome, Reply, Report, Usage, Verdict,
@@ -64,6 +64,8 @@ pub(crate) struct Attempts<'a> {
 /// Leave to run, given back when the attempt is over. In this order a drop ends.
 struct Permits {
     breaker: Permit,
+    /// How long they were waited for.
+    waited: Duration,
     _skill: Option<Slot>,
     _caller: Option<Slot>,
 }
@@ -121,7 +123,8 @@ impl Attempts<'_> {
     /// A look at the breaker first, so that nobody queues in vain; its permit last, since a probe is the scarcest.
     async fn permits(&self, depth: u32) -> Result<Permits, Failure> {
         let breaker = self.breaker();
-        breaker.look(self.clock.now()).map_err(|refused| self.open(&refused))?;
+        let began = self.clock.now();
+        breaker.look(began).map_err(|refused| self.open(&refused))?;
         let caller = match self.caller.and_then(|caller| caller.slots.as_ref()) {
             Some(slots) => Some(slots.take(|| "this caller".into(), self.deadline, self.cancel).await?),
             None => None,
@@ -133,10 +136,12 @@ impl Attempts<'_> {
             }
             None => None,
         };
-        let (permit, transitions) = breaker.admit(self.clock.now());
+        let now = self.clock.now();
+        let (permit, transitions) = breaker.admit(now);
         told(self.whose(), transitions);
         let breaker = permit.map_err(|refused| self.open(&refused))?;
-        Ok(Permits { breaker, _skill: skill, _caller: caller })
+        let waited = now.saturating_duration_since(began);
+        Ok(Permits { breaker, waited, _skill: skill, _caller: caller })
     }
 
     /// A failure that may pass, with the time that the breaker knows of, when it opened by it.
@@ -202,12 +207,15 @@ impl Attempts<'_> {
             // A callee's refusal that is passed on says nothing of the one who passes it on.
             Err(failure) if notes.refused && failure.kind.effect(true) == Effect::None => Verdict::Neutral,
             // Its caller left it too little time.
-            Err(failure) if failure.kind == FailureKind::Timeout && deadline.inherited() => Verdict::Neutral,
+            Err(failure) if failure.kind == FailureKind::Timeout && deadline.leaves_little(began) => {
+                Verdict::Neutral
+            }
             Err(failure) => self.tool.policy.counting.of(failure.kind),
         };
         let now = self.clock.now();
         let took = now.saturating_duration_since(began).saturating_sub(tally.usage.queued);
-        let Permits { breaker, _skill, _caller } = permits;
+        let Permits { breaker, waited, _skill, _caller } = permits;
+        tally.usage.queued += waited;
         told(self.whose(), breaker.record(verdict, took, now));
         (result, !notes.changed)
     }

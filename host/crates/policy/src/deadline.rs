@@ -43,10 +43,10 @@ impl Deadline {
         if callers < self.at { Self { at: callers, by: By::Caller, ..self } } else { self }
     }
 
-    /// Whether it is the caller's deadline rather than one of its own.
+    /// Whether the caller has left it less than half of its own time: then that it passes says little of the callee.
     #[must_use]
-    pub fn inherited(self) -> bool {
-        self.by == By::Caller
+    pub fn leaves_little(self, now: Instant) -> bool {
+        self.by == By::Caller && self.remaining(now) < self.limit / 2
     }
 
     /// The same for one attempt that begins `now` and may take `limit`.

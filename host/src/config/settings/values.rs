@@ -12,7 +12,9 @@ pub(super) fn within<T: PartialOrd + std::fmt::Display>(
     min: T,
     max: T,
 ) -> Result<T, ConfigError> {
-    if value < min || value > max {
+    // So that what is not a number is outside too.
+    let inside = value >= min && value <= max;
+    if !inside {
         return Err(ConfigError::value(key, format!("is {value}; it must be from {min} to {max}")));
     }
     Ok(value)

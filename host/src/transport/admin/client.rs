@@ -29,7 +29,7 @@ pub(crate) async fn running(data: &Path) -> Vec<Running> {
     let mut all = vec![];
     for entry in fs::read_dir(data.join(FOLDER)).into_iter().flatten().flatten() {
         let path = entry.path();
-        let pid = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        let pid = path.file_stem().and_then(|stem| stem.to_str()?.split('-').next()?.parse().ok());
         let Some(pid) = pid.filter(|_| path.extension().is_some_and(|extension| extension == "sock")) else {
             continue;
         };

@@ -2,7 +2,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::{
+        fs::{DirBuilderExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,9 +26,8 @@ impl Socket {
     /// Answer on `run/PID.sock` in the data folder. Without it everything else works: why it is not there goes to the
     /// log.
     pub(crate) fn open(data: &Path, dispatcher: Arc<Dispatcher>) -> Option<Self> {
-        let path = data.join(FOLDER).join(format!("{}.sock", std::process::id()));
-        match bind(&path) {
-            Ok(listener) => {
+        match bind(&data.join(FOLDER)) {
+            Ok((path, listener)) => {
                 let served = axum::serve(listener, super::router(dispatcher)).into_future();
                 let task = tokio::spawn(async move {
                     // It ends with the host.
@@ -41,19 +43,23 @@ impl Socket {
     }
 }
 
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    let folder = path.parent().unwrap_or(path);
+fn bind(folder: &Path) -> io::Result<(PathBuf, UnixListener)> {
     // Closed to others before there is anything in it.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    // Of an earlier process with this id: there is only one at a time.
-    match fs::remove_file(path) {
+    // In containers that share a folder, process ids are not unique.
+    let pid = std::process::id();
+    let names = (1..100).map(|n| if n == 1 { format!("{pid}.sock") } else { format!("{pid}-{n}.sock") });
+    let free = names.map(|name| folder.join(name)).find(|path| UnixStream::connect(path).is_err());
+    let path = free.ok_or(io::ErrorKind::AddrInUse)?;
+    // Of an earlier process.
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    Ok((path, listener))
 }
 
 impl Drop for Socket {

@@ -318,8 +318,11 @@ async fn a_burst_waits_its_turn_before_anyone_is_refused() {
     let report = bench.dispatcher.report().skills["fake"].concurrency[0].clone();
     assert_eq!((report.running, report.waiting, report.refused), (2, 3, 1));
     let mut refused = 0;
+    let mut queued = vec![];
     for call in calls {
-        if let Err(failure) = call.await.unwrap().result {
+        let response = call.await.unwrap();
+        queued.push(response.usage.queued.as_secs());
+        if let Err(failure) = response.result {
             assert_eq!(failure.kind, FailureKind::Overloaded);
             assert!(
                 failure.retry_after.is_some() && failure.message.contains("the queue is full"),
@@ -328,7 +331,7 @@ async fn a_burst_waits_its_turn_before_anyone_is_refused() {
             refused += 1;
         }
     }
-    assert_eq!(refused, 1);
+    assert_eq!((refused, queued), (1, vec![0, 0, 1, 1, 2, 0]));
     let expected: Vec<_> = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect();
     assert_eq!(*order.lock().unwrap(), expected);
 }
@@ -504,18 +507,20 @@ async fn a_callees_refusal_says_nothing_of_its_caller() {
 
 #[tokio::test(start_paused = true)]
 async fn a_callee_with_too_little_time_left_to_it_is_not_ill() {
-    let bench = world(policies(|_, _| ()), |call: Call| async move {
-        if call.depth == 0 {
-            pass(9.9).await;
-            let tools = Arc::clone(&call.tools);
-            return tools.call_tool(call, "other_run".into(), None).await.map(Outcome::Reply);
+    for (after, counted) in [(9.9, 0), (5.1, 0), (4.9, 3), (0.1, 3)] {
+        let bench = world(policies(|_, _| ()), move |call: Call| async move {
+            if call.depth == 0 {
+                pass(after).await;
+                let tools = Arc::clone(&call.tools);
+                return tools.call_tool(call, "other_run".into(), None).await.map(Outcome::Reply);
+            }
+            std::future::pending().await
+        });
+        for _ in 0..3 {
+            bench.call("fake_run").await.result.unwrap_err();
         }
-        std::future::pending().await
-    });
-    for _ in 0..5 {
-        bench.call("fake_run").await.result.unwrap_err();
+        assert_eq!(bench.dispatcher.report().skills["other"].breaker.failures, counted, "after {after} s");
     }
-    assert_eq!(bench.dispatcher.report().skills["other"].breaker.calls, 0);
 }
 
 // ---- fallbacks

@@ -38,9 +38,7 @@ fn run(client: &mut Client, cases: &[Case]) -> Vec<String> {
     let mut wrong = vec![];
     for case in cases {
         let result = client.call(&case.tool, case.arguments.clone());
-        // A refusal by the host has a line of advice below.
-        let got =
-            result["content"][0]["text"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
+        let got = result["content"][0]["text"].as_str().unwrap_or_default();
         if got != case.got {
             wrong.push(format!("{}: got {got:?}, not {:?} ({result})", case.tried, case.got));
         }

@@ -4,25 +4,24 @@ use std::{
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::FutureExt as _;
-use serde_json::{Map, Value};
 use skillhost_core::{
-    Call, CallId, CallTool, Caller, Catalog, ClientFeatures, ClientLink, Clock, Effect, Entry, Failure,
-    FailureKind, Reply, SkillName, Usage,
+    Call, CallId, CallTool, Catalog, Clock, Effect, Entry, Failure, FailureKind, Reply, SkillName,
 };
-use skillhost_policy::{ArgumentBounds, Deadline, Findings, arguments, cacheable, is_safe, stands_in};
+use skillhost_policy::{Deadline, arguments, cacheable, is_safe, stands_in};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{
-    Policies, PolicyReport, admission,
+    Parent, Policies, PolicyReport, Request, Response, Settings, StandIn, admission,
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
+    log::{Dropped, told},
     nested::{Ledger, Nesting},
     registry::{Registry, SkillState, ToolState},
     report,
@@ -31,94 +30,6 @@ use crate::{
 
 /// When a client of a host that stops should come back.
 const RESTART: Duration = Duration::from_secs(5);
-
-/// What the dispatcher is told at start.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Bounds of arguments.
-    pub arguments: ArgumentBounds,
-    /// How long a call, or a listing, waits for skills that are still compiling. Default 10 s.
-    pub ready_wait: Duration,
-    /// What counts at first; see [`Dispatcher::reconfigure`].
-    pub policies: Arc<Policies>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            arguments: ArgumentBounds::default(),
-            ready_wait: Duration::from_secs(10),
-            policies: Arc::default(),
-        }
-    }
-}
-
-/// A call as a transport hands it in.
-pub struct Request {
-    /// The tool's full name.
-    pub tool: String,
-    /// Absent when the client sent none.
-    pub arguments: Option<Map<String, Value>>,
-    /// The client's `_meta` as JSON, without the protocol's own keys.
-    pub meta: Option<String>,
-    /// The client's own correlation id, when it sent one.
-    pub correlation_id: Option<String>,
-    /// Who calls.
-    pub caller: Caller,
-    /// What the client can do.
-    pub client: ClientFeatures,
-    /// The way back to the client.
-    pub link: Arc<dyn ClientLink>,
-    /// Cancelled when the client gives up.
-    pub cancel: CancellationToken,
-    /// The call whose tool makes this one; none for a client's.
-    pub parent: Option<Parent>,
-}
-
-/// What a call inherits from the one that makes it, or in whose place it is made.
-#[derive(Debug, Clone, Copy)]
-pub struct Parent {
-    /// How deep this one is nested.
-    pub depth: u32,
-    /// When that one must be over.
-    pub deadline: Instant,
-    /// Whether it is in the place of that one: then nothing is called in its own place.
-    pub fallback: bool,
-}
-
-/// What became of a call.
-#[derive(Debug)]
-pub struct Response {
-    /// The call.
-    pub id: CallId,
-    /// Stands in each log line of the call.
-    pub correlation_id: Arc<str>,
-    /// The reply, or why there is none.
-    pub result: Result<Reply, Failure>,
-    /// Whether the world can have changed, when the call failed.
-    pub effect: Effect,
-    /// What the last attempt used.
-    pub usage: Usage,
-    /// Attempts that began.
-    pub attempts: u32,
-    /// How old the result is, when it is a kept one.
-    pub cached: Option<Duration>,
-    /// What the filter found in the result.
-    pub findings: Findings,
-    /// In whose place another tool answered, and why.
-    pub stands_in: Option<StandIn>,
-    /// Whether something that changes things ran, in this call or one that it made.
-    pub changed: bool,
-}
-
-/// Another tool answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StandIn {
-    /// The one that answered, by its full name.
-    pub tool: String,
-    /// Why the one that was called did not.
-    pub reason: Failure,
-}
 
 /// Takes calls through the pipeline.
 pub struct Dispatcher {
@@ -476,65 +387,6 @@ async fn impatient(deadline: Deadline, cancel: &CancellationToken) -> Failure {
             Failure::new(FailureKind::Overloaded, text).retry_after(Duration::from_secs(1))
         }
     }
-}
-
-/// Tells of a call whose caller went away without a word: its guest was ended with it.
-struct Dropped {
-    span: Option<Span>,
-}
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        if let Some(span) = &self.span {
-            let outcome = FailureKind::Cancelled.code();
-            span.in_scope(|| tracing::info!(outcome, "call dropped: the client went away"));
-        }
-    }
-}
-
-/// One line a call, at a level that fits.
-fn told(result: &Result<Reply, Failure>, tally: &Tally, cached: Option<Duration>, took: Duration) {
-    let Tally { usage, attempts: attempt, findings, .. } = tally;
-    let (fuel, memory) = (usage.fuel, usage.memory);
-    let (took_ms, queued_ms) = (millis(took), millis(usage.queued));
-    if !findings.is_empty() {
-        let Findings { hidden, escapes, instructions } = *findings;
-        tracing::warn!(hidden, escapes, instructions, "the skill's answer held what the filter looks for");
-    }
-    match result {
-        Ok(reply) => {
-            let outcome = if reply.is_error { "is-error" } else { "ok" };
-            let cached = cached.is_some();
-            tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
-        }
-        Err(failure) => {
-            let (outcome, reason) = (failure.kind.code(), &failure.message);
-            match failure.kind {
-                FailureKind::Internal => {
-                    tracing::error!(
-                        outcome,
-                        reason,
-                        attempt,
-                        took_ms,
-                        queued_ms,
-                        fuel,
-                        memory,
-                        "call failed"
-                    );
-                }
-                FailureKind::InvalidInput | FailureKind::UnknownTool | FailureKind::Cancelled => {
-                    tracing::info!(outcome, attempt, took_ms, queued_ms, fuel, memory, "call failed");
-                }
-                _ => {
-                    tracing::warn!(outcome, reason, attempt, took_ms, queued_ms, fuel, memory, "call failed");
-                }
-            }
-        }
-    }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -13,19 +13,22 @@ mod clock;
 mod concurrency;
 mod dispatcher;
 mod events;
+mod log;
 mod nested;
 mod policies;
 mod registry;
 mod report;
+mod request;
 mod validation;
 
 pub use cache::CacheStats;
 pub use clock::TokioClock;
-pub use dispatcher::{Dispatcher, Parent, Request, Response, Settings, StandIn};
+pub use dispatcher::Dispatcher;
 pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 pub use report::{
     BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,
 };
+pub use request::{Parent, Request, Response, Settings, StandIn};
 
 /// The client gave up; whether anything had begun is told beside.
 fn cancelled() -> skillhost_core::Failure {

@@ -11,7 +11,7 @@ use std::{
 use skillhost_core::{Call, CallId, CallTool, Failure, FailureKind, Nested};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Dispatcher, Request, dispatcher::Parent};
+use crate::{Dispatcher, Parent, Request};
 
 /// Takes a tool's call of another through the same steps as an agent's.
 pub(crate) struct Nesting(pub(crate) Weak<Dispatcher>);

@@ -1,17 +1,29 @@
 //! The pipeline in paused time against a fake engine.
 
+mod breakers;
 mod cache;
 mod fake;
-mod limits;
+mod fallbacks;
+mod filter;
+mod life;
+mod rates;
+mod retries;
 mod table;
+mod turns;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, atomic::Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
-use skillhost_core::{Block, Outcome, SkillName, SkillState, ToolName};
+use skillhost_core::{Block, Caller, ClientFeatures, Outcome, SkillName, SkillState, ToolName, Usage};
+use skillhost_policy::{
+    BreakerSettings, ConcurrencyLimit, Delays, Findings, Mode, Rate, RateLimit, RetryBudgetSettings,
+};
 
 use super::*;
 use fake::*;

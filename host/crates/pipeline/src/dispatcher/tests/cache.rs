@@ -1,7 +1,5 @@
 //! The result cache.
 
-use std::sync::atomic::AtomicUsize;
-
 use skillhost_policy::CachePolicy;
 
 use super::*;
@@ -217,7 +215,7 @@ async fn a_failure_of_the_call_is_one_of_all_who_waited() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kept_result_costs_no_token() {
-    let limit = skillhost_policy::RateLimit { max: 1, burst: 0, ..limits::slow() };
+    let limit = skillhost_policy::RateLimit { max: 1, burst: 0, ..slow() };
     let mut policies = cached(60, false);
     policies.host.rate_limit = Some(limit);
     let bench = counting(policies);

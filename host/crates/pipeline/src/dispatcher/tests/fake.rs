@@ -266,3 +266,34 @@ pub(super) fn text(text: &str) -> Outcome {
 pub(super) async fn kind(bench: &Bench, tool: &str, arguments: Value) -> FailureKind {
     bench.dispatcher.call(request(tool, arguments)).await.result.unwrap_err().kind
 }
+
+/// One token in fifty seconds.
+pub(super) fn slow() -> RateLimit {
+    let rate = Rate::per_second(0.02).unwrap();
+    RateLimit { max: 2, rate, burst: 0, wait: Duration::ZERO, shadow: false }
+}
+
+pub(super) fn fine(policies: Policies) -> Bench {
+    world(policies, |_| async { Ok(text("fine")) })
+}
+
+pub(super) fn seconds(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+/// Fails while the switch is on, and counts.
+pub(super) fn switch(policies: Policies) -> (Bench, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let (ill, calls) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
+    let (is_ill, count) = (Arc::clone(&ill), Arc::clone(&calls));
+    let bench = world(policies, move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let ill = is_ill.load(Ordering::SeqCst) == 1;
+        async move { if ill { Err(Failure::new(FailureKind::OutOfFuel, "ill")) } else { Ok(text("well")) } }
+    });
+    (bench, ill, calls)
+}
+
+/// So many calls of a skill at once.
+pub(super) fn turns(max: u32, queue: u32, wait: u64) -> Policies {
+    policies(|skill, _| skill.concurrency = Some(ConcurrencyLimit { max, queue, wait: seconds(wait) }))
+}

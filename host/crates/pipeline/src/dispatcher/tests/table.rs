@@ -63,7 +63,7 @@ async fn unknown_tool() {
     assert_eq!(failed(response).kind, FailureKind::UnknownTool);
 }
 
-// not-ready has tests of its own beside the wait for it; rate-limited and circuit-open in `limits`.
+// not-ready has tests of its own beside the wait for it; rate-limited and circuit-open in `rates` and `breakers`.
 
 #[tokio::test(start_paused = true)]
 async fn shutting_down() {

@@ -175,7 +175,9 @@ fn a_burst_waits_its_turn_and_the_rest_is_told_to_come_back() {
 
 #[test]
 fn a_result_is_kept_until_something_may_have_changed() {
-    let host = samples().config("[skills.faulty.tools.random]\nread_only = true\ncache = { ttl = \"1h\" }");
+    let host = samples().config(
+        "[skills.faulty.tools.random]\nread_only = true\ncache = { ttl = \"1h\" }\n[skills.faulty.tools.sleep]\ncache = { ttl = \"1h\" }",
+    );
     let mut client = host.stdio();
     let first = client.call("faulty_random", json!({}));
     assert!(first["_meta"].get("skillhost/cache").is_none(), "{first}");
@@ -186,6 +188,10 @@ fn a_result_is_kept_until_something_may_have_changed() {
     assert_ne!(second["_meta"]["skillhost/call_id"], first["_meta"]["skillhost/call_id"]);
     client.call("faulty_sleep", json!({"ms": 0}));
     assert_ne!(text(&client.call("faulty_random", json!({}))), text(&first));
+    client.call("faulty_sleep", json!({"ms": 0}));
+    let (_, logs) = client.close();
+    let told = |line: &&Value| line["message"].as_str().is_some_and(|text| text.contains("is not read-only"));
+    assert_eq!(logs.iter().filter(told).count(), 1);
 }
 
 #[test]

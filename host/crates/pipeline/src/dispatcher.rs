@@ -202,7 +202,7 @@ impl Dispatcher {
         // 4. The result cache, before anything is charged: a kept result costs nothing. A tool that changes things makes
         //    what its skill has kept worthless, from before it begins until after it has ended.
         let reads = cacheable(&entry.spec.annotations);
-        let caching = tool.policy.cache.filter(|_| reads);
+        let caching = tool.caching(reads);
         let _changing = (!reads).then(|| {
             self.cache.invalidated();
             skill.changing()

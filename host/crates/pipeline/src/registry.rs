@@ -5,14 +5,15 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use skillhost_core::{Caller, Entry, SkillName};
 use skillhost_policy::{
-    BreakerSettings, CircuitBreaker, ConcurrencyLimit, Counts, RateLimit, RateLimiter, RetryBudget,
+    BreakerSettings, CachePolicy, CircuitBreaker, ConcurrencyLimit, Counts, RateLimit, RateLimiter,
+    RetryBudget,
 };
 
 use crate::{
@@ -67,6 +68,8 @@ pub(crate) struct SkillState {
 /// For one tool.
 pub(crate) struct ToolState {
     pub(crate) policy: Arc<ToolPolicy>,
+    /// It was told that results cannot be kept though the operator said so.
+    told_uncached: AtomicBool,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) breaker: Option<Arc<CircuitBreaker>>,
 }
@@ -198,6 +201,8 @@ impl SkillState {
                         before.and_then(|old| Some((old.policy.breaker.as_ref()?, old.breaker.as_ref()?)));
                     breaker(settings, old, whose, now)
                 }),
+                // What is said for a whole skill is meant for those of its tools that it fits.
+                told_uncached: AtomicBool::new(own.is_none()),
                 policy: Arc::clone(tool),
             })
         };
@@ -265,6 +270,19 @@ impl SkillState {
         for (tool, breaker) in own.chain([(None, &self.breaker)]) {
             told(Whose { skill: name, tool }, breaker.reset());
         }
+    }
+}
+
+impl ToolState {
+    /// How results are kept, for a tool that only `reads`. Told once where the operator asks for what cannot be.
+    pub(crate) fn caching(&self, reads: bool) -> Option<CachePolicy> {
+        let cache = self.policy.cache?;
+        if !reads && !self.told_uncached.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the tool has a `cache` but is not read-only: its results are not kept; say `read_only = true` if it is"
+            );
+        }
+        reads.then_some(cache)
     }
 }
 

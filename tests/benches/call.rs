@@ -9,7 +9,8 @@ use skillhost_core::{
     SystemClock, ToolName,
 };
 use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, OwnListeners};
-use skillhost_pipeline::{Dispatcher, Request, Settings, TokioClock};
+use skillhost_pipeline::{Dispatcher, Policies, Request, Settings, SkillPolicy, TokioClock};
+use skillhost_policy::BreakerSettings;
 use tokio::{runtime::Runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,10 @@ fn one_call(criterion: &mut Criterion) {
     };
     let catalog = Catalog { tools: BTreeMap::from([(tool, entry)]), settled: true, ..Catalog::default() };
     let (_publish, catalog) = watch::channel(Arc::new(catalog));
-    let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), Settings::default());
+    let with = |policies: Policies| {
+        let settings = Settings { policies: Arc::new(policies), ..Settings::default() };
+        Dispatcher::new(catalog.clone(), Arc::new(TokioClock), settings)
+    };
 
     let mut group = criterion.benchmark_group("one fresh call of text_word_count");
     group.bench_function("engine alone", |bencher| {
@@ -68,22 +72,33 @@ fn one_call(criterion: &mut Criterion) {
             assert!(skill.start(call).await.result.is_ok());
         });
     });
-    group.bench_function("whole pipeline", |bencher| {
-        bencher.to_async(&runtime).iter(|| async {
-            let request = Request {
-                tool: "text_word_count".into(),
-                arguments: json!({"text": "a b"}).as_object().cloned(),
-                meta: None,
-                correlation_id: None,
-                caller: Caller::local(),
-                client: ClientFeatures::default(),
-                link: Arc::new(NoClient),
-                cancel: CancellationToken::new(),
-                parent: None,
-            };
-            assert!(dispatcher.call(request).await.result.is_ok());
+    let off = SkillPolicy {
+        concurrency: None,
+        breaker: BreakerSettings::preset("off").expect("a preset"),
+        ..SkillPolicy::default()
+    };
+    for (what, policies) in [
+        ("whole pipeline, policies off", Policies { defaults: Arc::new(off), ..Policies::default() }),
+        ("whole pipeline, default policies", Policies::default()),
+    ] {
+        let dispatcher = with(policies);
+        group.bench_function(what, |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                let request = Request {
+                    tool: "text_word_count".into(),
+                    arguments: json!({"text": "a b"}).as_object().cloned(),
+                    meta: None,
+                    correlation_id: None,
+                    caller: Caller::local(),
+                    client: ClientFeatures::default(),
+                    link: Arc::new(NoClient),
+                    cancel: CancellationToken::new(),
+                    parent: None,
+                };
+                assert!(dispatcher.call(request).await.result.is_ok());
+            });
         });
-    });
+    }
     group.finish();
 }
 

@@ -49,6 +49,31 @@ fn errors_say_where_and_what_to_write() {
         "[skills.a.tools.\"a b\"]\nenabled = false",
         "[skills.a.tools.b]\nenabeld = false",
         "[skills.a.tools.b]\ntimeout = \"0s\"",
+        "[limits]\nrate_limit = \"mcp_tool\"",
+        "[limits]\nrate_limit = 5",
+        "[limits]\nrate_limit = { max = 5 }",
+        "[limits]\nrate_limit = { max = 0, per_second = 1 }",
+        "[limits]\nrate_limit = { max = 5, per_second = nan }",
+        "[limits]\nrate_limit = { max = 5, per_secnd = 1 }",
+        "[limits]\ncaller_concurrency = \"on\"",
+        "[skills.a]\nbreaker = { growth = nan }",
+        "[skills.a]\nbreaker = { consecutive = -1 }",
+        "[skills.a]\nbreaker = { open = \"2h\", max_open = \"1h\" }",
+        "[skills.a]\nbreaker = { window_calls = 5, window_time = \"5s\" }",
+        "[skills.a]\nbreaker = { window_calls = 5, min_calls = 6 }",
+        "[skills.a]\nbreaker = { probe_ratio = 0 }",
+        "[skills.a]\nbreaker = { mode = \"open\" }",
+        "[skills.a]\nretry = { delays = [], attempts = 2 }",
+        "[skills.a]\nretry = { delays = [\"1s\"], cap = \"2s\" }",
+        "[skills.a]\nretry = { first = \"9s\", cap = \"2s\" }",
+        "[skills.a]\nretry = { attempts = 100 }",
+        "[skills.a]\ncache = \"5m\"",
+        "[skills.a]\ncache = {}",
+        "[skills.a]\nresult_filter = \"delete\"",
+        "[skills.a]\nbreaker_counts = [\"rate-limited\"]",
+        "[skills.a.tools.b]\ncost = 11\nrate_limit = { max = 10, per_second = 1 }",
+        "[skills.a.tools.b]\nfallback = \"two words\"",
+        "[skills.a]\nretry_budget = { ratio = nan }",
     ]
     .map(|text| format!("{text}\n=> {}", refused(text)))
     .join("\n\n");
@@ -147,4 +172,22 @@ fn a_tool_has_what_the_innermost_table_says() {
         (9, 7, 1 << 20, false)
     );
     assert_eq!(own.limits.memory, 128 << 20);
+}
+
+#[test]
+fn policies_are_written_out_by_level() {
+    let text = "[server]\ndata = \"/x\"\n[limits]\ncaller_rate_limit = \"filesystem\"\n[skills.a]\nrate_limit = \"mcp_tools\"\nretry = \"network\"\n\
+                [skills.a.tools.b]\nbreaker = { preset = \"remote\", open = \"5s\" }\nrate_limit = { max = 3, per_second = 1.33 }";
+    let raw = parse(Path::new("skillhost.toml"), text).unwrap();
+    let rows = effective(&raw, "a", "b");
+    let shown: Vec<_> = rows
+        .iter()
+        .filter(|row| ["rate_limit", "retry", "breaker"].iter().any(|key| row.key.ends_with(key)))
+        .map(|row| format!("{} = {} ({})", row.key, row.value, row.from))
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    // What is written out counts as what was said.
+    let expanded = raw.clone().expanded().unwrap();
+    let policies = |raw: Raw| raw.check().unwrap().pipeline.policies;
+    assert_eq!(policies(raw), policies(expanded));
 }

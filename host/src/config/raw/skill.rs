@@ -109,6 +109,27 @@ pub(crate) struct Bounds {
     pub(crate) breaker_ignores: Option<Vec<String>>,
 }
 
+impl Bounds {
+    /// What is said here, else what is said there.
+    pub(crate) fn or(self, there: Self) -> Self {
+        Self {
+            timeout: self.timeout.or(there.timeout),
+            fuel: self.fuel.or(there.fuel),
+            memory: self.memory.or(there.memory),
+            table_elements: self.table_elements.or(there.table_elements),
+            handles: self.handles.or(there.handles),
+            result: self.result.or(there.result),
+            log_lines: self.log_lines.or(there.log_lines),
+            log_bytes: self.log_bytes.or(there.log_bytes),
+            retry: self.retry.or(there.retry),
+            cache: self.cache.or(there.cache),
+            control_characters: self.control_characters.or(there.control_characters),
+            breaker_counts: self.breaker_counts.or(there.breaker_counts),
+            breaker_ignores: self.breaker_ignores.or(there.breaker_ignores),
+        }
+    }
+}
+
 table! {
     /// `[defaults]`: what counts for every skill that says nothing else.
     Defaults {

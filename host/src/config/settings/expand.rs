@@ -62,7 +62,10 @@ fn expand<T, P>(
 where
     T: for<'a> From<&'a P>,
 {
-    if let Some(policy) = check(said.as_ref())? {
+    // What is not said stays so: it is inherited.
+    if said.is_some()
+        && let Some(policy) = check(said.as_ref())?
+    {
         *said = Some(Named::Own(T::from(&policy)));
     }
     Ok(())

@@ -9,17 +9,12 @@ use skillhost_policy::{
     Rate, RateLimit, RetryBudgetSettings, RetryPolicy, Window,
 };
 
-use super::{
-    skill::over,
-    values::{bytes, within},
-};
+use super::values::{MS, bytes, part, preset, span, within};
 use crate::config::{
     ConfigError,
     raw::{self, Bounds, Named},
 };
 
-/// The longest time any key takes.
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The word that switches a policy off.
 const OFF: &str = "off";
 
@@ -33,7 +28,7 @@ pub(super) fn all(
     let by_name = skills.iter().filter_map(|(name, own)| {
         // A wrong name is told where the skill itself is checked.
         let skill = SkillName::new(name).ok()?;
-        let said = over(own.bounds(), defaults.bounds());
+        let said = own.bounds().or(defaults.bounds());
         let policy = self::skill(&format!("skills.{name}"), own, defaults, &said, &host);
         Some(policy.map(|policy| (skill, Arc::new(policy))))
     });
@@ -68,7 +63,7 @@ fn skill(
     let limits = [rate_limit, host.rate_limit, host.caller_rate_limit];
     let tools = own.tools.iter().map(|(name, tool)| {
         let table = format!("{table}.tools.{name}");
-        let said = over(tool.bounds(), said.clone());
+        let said = tool.bounds().or(said.clone());
         Ok((name.clone(), Arc::new(self::tool(&table, tool, &said, &limits)?)))
     });
     Ok(SkillPolicy {
@@ -157,42 +152,6 @@ fn counting(table: &str, said: &Bounds) -> Result<Counting, ConfigError> {
         .map_err(|word| problem("breaker_ignores", word))
 }
 
-/// A preset by name; none for "off".
-fn preset<T>(
-    key: &str,
-    name: &str,
-    presets: &[&str],
-    find: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, ConfigError> {
-    find(name).ok_or_else(|| {
-        let likeness = |known: &str| strsim::jaro_winkler(known, name);
-        let nearest = presets.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let hint = nearest.filter(|known| likeness(known) > 0.8).map_or_else(
-            || format!("there are {}", presets.join(", ")),
-            |known| format!("did you mean `{known}`?"),
-        );
-        ConfigError::value(key, format!("names the preset `{name}`, which there is not; {hint}"))
-    })
-}
-
-fn time(key: &str, value: Duration, min: Duration) -> Result<Duration, ConfigError> {
-    if value < min || value > DAY {
-        let min = if min.is_zero() { "0s" } else { "1ms" };
-        return Err(ConfigError::value(key, format!("must be from {min} to 24h")));
-    }
-    Ok(value)
-}
-
-const MS: Duration = Duration::from_millis(1);
-
-/// A part of a whole: over 0, unless that switches it off, to 1.
-fn part(key: &str, value: f64) -> Result<f64, ConfigError> {
-    if !(0.0..=1.0).contains(&value) {
-        return Err(ConfigError::value(key, format!("is {value}; it must be from 0 to 1")));
-    }
-    Ok(value)
-}
-
 pub(super) fn rate_limit(
     key: &str,
     said: Option<&Named<raw::RateLimit>>,
@@ -229,7 +188,7 @@ pub(super) fn rate_limit(
             0,
             1_000_000,
         )?,
-        wait: time(&inner("wait"), table.wait.unwrap_or_default(), Duration::ZERO)?,
+        wait: span(&inner("wait"), table.wait.unwrap_or_default(), Duration::ZERO)?,
         shadow: table.shadow.unwrap_or(false),
     }))
 }
@@ -252,7 +211,7 @@ pub(super) fn concurrency(
     Ok(Some(ConcurrencyLimit {
         max: within(&inner("max"), table.max.unwrap_or(base.max), 1, 10_000)?,
         queue: within(&inner("queue"), table.queue.unwrap_or(base.queue), 0, 100_000)?,
-        wait: time(&inner("wait"), table.wait.unwrap_or(base.wait), Duration::ZERO)?,
+        wait: span(&inner("wait"), table.wait.unwrap_or(base.wait), Duration::ZERO)?,
     }))
 }
 
@@ -298,8 +257,8 @@ pub(super) fn breaker(
     if probe_ratio == 0.0 {
         return Err(ConfigError::value(inner("probe_ratio"), "is 0; then no probe would have to succeed"));
     }
-    let open = time(&inner("open"), table.open.unwrap_or(base.open), MS)?;
-    let max_open = time(&inner("max_open"), table.max_open.unwrap_or(base.max_open.max(open)), MS)?;
+    let open = span(&inner("open"), table.open.unwrap_or(base.open), MS)?;
+    let max_open = span(&inner("max_open"), table.max_open.unwrap_or(base.max_open.max(open)), MS)?;
     if max_open < open {
         return Err(ConfigError::value(inner("max_open"), "is less than `open`"));
     }
@@ -328,14 +287,14 @@ pub(super) fn breaker(
         },
         failure_rate: rule("failure_rate", table.failure_rate, base.failure_rate)?,
         slow_rate: rule("slow_rate", table.slow_rate, base.slow_rate)?,
-        slow_call: time(&inner("slow_call"), table.slow_call.unwrap_or(base.slow_call), MS)?,
+        slow_call: span(&inner("slow_call"), table.slow_call.unwrap_or(base.slow_call), MS)?,
         open,
         growth: within(&inner("growth"), growth, 1.0, 10.0)?,
         max_open,
         jitter: part(&inner("jitter"), table.jitter.unwrap_or(base.jitter))?,
         probes: within(&inner("probes"), table.probes.unwrap_or(base.probes), 1, 1_000)?,
         probe_ratio,
-        probe_deadline: time(
+        probe_deadline: span(
             &inner("probe_deadline"),
             table.probe_deadline.unwrap_or(base.probe_deadline),
             MS,
@@ -366,12 +325,12 @@ pub(super) fn retry(key: &str, said: Option<&Named<raw::Retry>>) -> Result<Retry
             return Err(ConfigError::value(inner("delays"), "must hold 1 to 20 times"));
         }
         (Some(listed), _) => {
-            let each = listed.iter().map(|delay| time(&inner("delays"), **delay, Duration::ZERO));
+            let each = listed.iter().map(|delay| span(&inner("delays"), **delay, Duration::ZERO));
             Delays::Listed(each.collect::<Result<Vec<_>, _>>()?.into())
         }
         (None, Delays::Exponential { first, cap }) => {
-            let first = time(&inner("first"), table.first.unwrap_or(*first), Duration::ZERO)?;
-            let cap = time(&inner("cap"), table.cap.unwrap_or((*cap).max(first)), Duration::ZERO)?;
+            let first = span(&inner("first"), table.first.unwrap_or(*first), Duration::ZERO)?;
+            let cap = span(&inner("cap"), table.cap.unwrap_or((*cap).max(first)), Duration::ZERO)?;
             if cap < first {
                 return Err(ConfigError::value(inner("cap"), "is less than `first`"));
             }
@@ -385,7 +344,7 @@ pub(super) fn retry(key: &str, said: Option<&Named<raw::Retry>>) -> Result<Retry
         delays,
         jitter: table.jitter.unwrap_or(base.jitter),
         attempt_timeout: attempt_timeout
-            .map(|limit| time(&inner("attempt_timeout"), limit, MS))
+            .map(|limit| span(&inner("attempt_timeout"), limit, MS))
             .transpose()?,
     })
 }
@@ -411,7 +370,7 @@ pub(super) fn cache(key: &str, said: Option<&Named<raw::Cache>>) -> Result<Optio
     };
     let ttl = table.ttl.ok_or_else(|| ConfigError::value(key, "says no `ttl`; such as { ttl = \"5m\" }"))?;
     Ok(Some(CachePolicy {
-        ttl: time(&format!("{key}.ttl"), ttl, MS)?,
+        ttl: span(&format!("{key}.ttl"), ttl, MS)?,
         shared: table.shared.unwrap_or(false),
     }))
 }

@@ -26,7 +26,7 @@ pub(super) fn settings(
     let nothing = raw::Skill::default();
     let own = own.unwrap_or(&nothing);
     let key = |name| format!("{table}.{name}");
-    let said = over(own.bounds(), defaults.bounds());
+    let said = own.bounds().or(defaults.bounds());
     let listing = Listing {
         load_timeout: time(&key("load_timeout"), own.load_timeout.or(defaults.load_timeout))?,
         max_tools: within(&key("max_tools"), own.max_tools.or(defaults.max_tools).expect(SET), 1, 10_000)?,
@@ -35,7 +35,7 @@ pub(super) fn settings(
         let table = format!("{table}.tools.{name}");
         ToolName::bare(name)
             .map_err(|error| ConfigError::value(&table, format!("names no tool: {error}")))?;
-        let said = over(tool.bounds(), said.clone());
+        let said = tool.bounds().or(said.clone());
         let settings = ToolSettings {
             enabled: tool.enabled.unwrap_or(true),
             timeout: time(&format!("{table}.timeout"), said.timeout)?,
@@ -63,25 +63,6 @@ pub(super) fn settings(
         filter: policies::filter(own, defaults),
         tools: tools.collect::<Result<_, _>>()?,
     })
-}
-
-/// What is said here, else what is said there.
-pub(super) fn over(here: Bounds, there: Bounds) -> Bounds {
-    Bounds {
-        timeout: here.timeout.or(there.timeout),
-        fuel: here.fuel.or(there.fuel),
-        memory: here.memory.or(there.memory),
-        table_elements: here.table_elements.or(there.table_elements),
-        handles: here.handles.or(there.handles),
-        result: here.result.or(there.result),
-        log_lines: here.log_lines.or(there.log_lines),
-        log_bytes: here.log_bytes.or(there.log_bytes),
-        retry: here.retry.or(there.retry),
-        cache: here.cache.or(there.cache),
-        control_characters: here.control_characters.or(there.control_characters),
-        breaker_counts: here.breaker_counts.or(there.breaker_counts),
-        breaker_ignores: here.breaker_ignores.or(there.breaker_ignores),
-    }
 }
 
 /// Bounds of loading, which a tool cannot have for itself.

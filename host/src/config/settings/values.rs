@@ -45,3 +45,44 @@ pub(super) fn at_most(key: &str, value: Option<Duration>, max: Duration) -> Resu
     }
     Ok(value)
 }
+
+/// The longest time any policy takes.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A preset by name; none for "off".
+pub(super) fn preset<T>(
+    key: &str,
+    name: &str,
+    presets: &[&str],
+    find: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, ConfigError> {
+    find(name).ok_or_else(|| {
+        let likeness = |known: &str| strsim::jaro_winkler(known, name);
+        let nearest = presets.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let hint = nearest.filter(|known| likeness(known) > 0.8).map_or_else(
+            || format!("there are {}", presets.join(", ")),
+            |known| format!("did you mean `{known}`?"),
+        );
+        ConfigError::value(key, format!("names the preset `{name}`, which there is not; {hint}"))
+    })
+}
+
+/// A time from `min`, which is nothing or a millisecond, to a day.
+pub(super) fn span(key: &str, value: Duration, min: Duration) -> Result<Duration, ConfigError> {
+    if value < min || value > DAY {
+        let min = if min.is_zero() { "0s" } else { "1ms" };
+        return Err(ConfigError::value(key, format!("must be from {min} to 24h")));
+    }
+    Ok(value)
+}
+
+/// The shortest time where there must be some.
+pub(super) const MS: Duration = Duration::from_millis(1);
+
+/// A part of a whole: over 0, unless that switches it off, to 1.
+pub(super) fn part(key: &str, value: f64) -> Result<f64, ConfigError> {
+    if !(0.0..=1.0).contains(&value) {
+        return Err(ConfigError::value(key, format!("is {value}; it must be from 0 to 1")));
+    }
+    Ok(value)
+}

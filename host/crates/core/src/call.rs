@@ -1,13 +1,15 @@
 //! A call on its way to a skill.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::CallTool;
 
 /// Identifies one call over all its attempts. A UUIDv7, so ids sort by the time they were made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct CallId(Uuid);
 
 impl CallId {
@@ -15,6 +17,32 @@ impl CallId {
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The 16 bytes of it, whose order is that of the ids.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+/// As [`Display`](fmt::Display) writes it.
+impl FromStr for CallId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "write an id such as 01990d2e-5c7a-7b31-9d0e-6f3a2b1c0d4e";
+        // Other spellings of the same id would be taken too; only one is shown anywhere.
+        match Uuid::try_parse(text) {
+            Ok(id) if text.len() == 36 => Ok(Self(id)),
+            _ => Err(EXPECTED),
+        }
     }
 }
 

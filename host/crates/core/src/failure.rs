@@ -15,6 +15,8 @@ pub enum FailureKind {
     InvalidInput,
     /// The client lacks a feature the skill needs.
     MissingCapability,
+    /// The idempotency key was used before, with other arguments.
+    KeyConflict,
     /// The world is not as the skill expected it.
     Conflict,
     /// A rate limit.
@@ -23,6 +25,8 @@ pub enum FailureKind {
     Overloaded,
     /// The circuit breaker refuses calls for now.
     CircuitOpen,
+    /// What must be written down before the call begins cannot be.
+    JournalUnavailable,
     /// The skill: nothing took effect, try again.
     Transient,
     /// The skill: nothing took effect, trying again will not help.
@@ -139,15 +143,17 @@ struct Row {
 
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::UnknownTool,
         Self::NotReady,
         Self::InvalidInput,
         Self::MissingCapability,
+        Self::KeyConflict,
         Self::Conflict,
         Self::RateLimited,
         Self::Overloaded,
         Self::CircuitOpen,
+        Self::JournalUnavailable,
         Self::Transient,
         Self::Permanent,
         Self::InvalidOutput,
@@ -172,10 +178,12 @@ impl FailureKind {
             Self::NotReady => ("not-ready", Nothing, Neutral, Never, RetryLater),
             Self::InvalidInput => ("invalid-input", Nothing, Neutral, Never, MendArguments),
             Self::MissingCapability => ("missing-capability", Nothing, Neutral, Never, DoNotRetry),
+            Self::KeyConflict => ("key-conflict", Nothing, Neutral, Never, MendArguments),
             Self::Conflict => ("conflict", Nothing, Neutral, Never, CheckFirst),
             Self::RateLimited => ("rate-limited", Nothing, Neutral, Never, RetryLater),
             Self::Overloaded => ("overloaded", Nothing, Neutral, Never, RetryLater),
             Self::CircuitOpen => ("circuit-open", Nothing, Neutral, Never, RetryLater),
+            Self::JournalUnavailable => ("journal-unavailable", Nothing, Neutral, Never, RetryLater),
             Self::Transient => ("transient", Nothing, Counts, Always, RetryLater),
             Self::Permanent => ("permanent", Nothing, Neutral, Never, DoNotRetry),
             Self::InvalidOutput => ("invalid-output", Unknown, Counts, Never, DoNotRetry),
@@ -233,10 +241,14 @@ impl FailureKind {
         match self {
             Self::UnknownTool => "List the tools and use one of their names.",
             Self::InvalidInput => "Mend the arguments and call again.",
+            Self::KeyConflict => {
+                "Nothing was called. Use a new key for a new call, or the same arguments to learn what became of the first."
+            }
             Self::NotReady
             | Self::RateLimited
             | Self::Overloaded
             | Self::CircuitOpen
+            | Self::JournalUnavailable
             | Self::Transient
             | Self::ShuttingDown => "Nothing took effect; try again later.",
             Self::MissingCapability => "Use a client that has this capability.",
@@ -312,10 +324,12 @@ mod tests {
             not-ready          none     Neutral  Never   RetryLater
             invalid-input      none     Neutral  Never   MendArguments
             missing-capability none     Neutral  Never   DoNotRetry
+            key-conflict       none     Neutral  Never   MendArguments
             conflict           none     Neutral  Never   CheckFirst
             rate-limited       none     Neutral  Never   RetryLater
             overloaded         none     Neutral  Never   RetryLater
             circuit-open       none     Neutral  Never   RetryLater
+            journal-unavailable none    Neutral  Never   RetryLater
             transient          none     Failure  Always  RetryLater
             permanent          none     Neutral  Never   DoNotRetry
             invalid-output     unknown  Failure  Never   DoNotRetry

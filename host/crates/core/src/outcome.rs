@@ -1,5 +1,6 @@
 //! What a call that did not fail gives back. Kept apart from MCP's wire types, which change more often.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// How a call ended.
@@ -10,7 +11,7 @@ pub enum Outcome {
 }
 
 /// What a finished call gives back.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// For people and models.
     pub content: Vec<Block>,
@@ -23,7 +24,7 @@ pub struct Reply {
 }
 
 /// A block of content with what is said about it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// The content.
     pub content: Content,
@@ -42,7 +43,8 @@ impl Block {
 }
 
 /// The five kinds of content.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Text.
     Text(String),
@@ -57,16 +59,17 @@ pub enum Content {
 }
 
 /// Raw bytes and their type.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Media {
     /// Not yet encoded.
+    #[serde(with = "crate::text::base64")]
     pub data: Vec<u8>,
     /// Such as `image/png`.
     pub mime_type: String,
 }
 
 /// A pointer to a resource.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResourceLink {
     /// Where.
     pub uri: String,
@@ -85,7 +88,7 @@ pub struct ResourceLink {
 }
 
 /// A resource and its contents.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResourceContents {
     /// Where it came from.
     pub uri: String,
@@ -98,10 +101,11 @@ pub struct ResourceContents {
 }
 
 /// Text or bytes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResourceBody {
     /// Text.
     Text(String),
     /// Not yet encoded.
-    Blob(Vec<u8>),
+    Blob(#[serde(with = "crate::text::base64")] Vec<u8>),
 }

@@ -1,0 +1,25 @@
+//! What must outlive the process: calls that are keyed or durable, their outcomes, and dead letters.
+//!
+//! [`Journal`] is the seam: every method is one transaction, over calls, keys and letters together. [`Sqlite`] keeps it
+//! in one file that several processes of a machine share. The pipeline decides what becomes of a call; the journal sees
+//! to it that it is written down once, by who holds the lease, and stays.
+//!
+//! Plain calls never come here.
+#![deny(missing_docs)]
+
+pub mod archive;
+mod call;
+mod error;
+mod journal;
+mod letter;
+mod seal;
+mod sqlite;
+mod time;
+
+pub use call::{Arguments, Delivery, Ending, Intent, Key, Lease, Problem, Record, State};
+pub use error::JournalError;
+pub use journal::{Answer, Begun, Bounds, Journal, Known, OnFull, Settled};
+pub use letter::{Changed, Edit, Event, Filter, Page, PageOf, Priority, Stats, Step};
+pub use seal::{SealError, Sealer};
+pub use sqlite::{Observer, Phase, Sqlite, SqliteSettings, Synchronous};
+pub use time::Timestamp;

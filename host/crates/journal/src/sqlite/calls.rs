@@ -1,0 +1,320 @@
+//! Calls and keys: begin, settle, take over, forget.
+
+use std::{fs, path::Path};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use skillhost_core::{CallId, Digest};
+
+use super::{
+    failed, letters, owner,
+    rows::{self, COLUMNS, damaged, int, note},
+};
+use crate::{
+    Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, OnFull, Problem, Record, Settled, State,
+    Step, Timestamp,
+};
+
+pub(super) fn begin(
+    db: &Connection,
+    owner: u64,
+    intent: &Intent,
+    bounds: Bounds,
+    now: Timestamp,
+) -> Result<Begun, JournalError> {
+    if let Some(key) = &intent.key
+        && let Some(known) = known(db, intent.caller.as_str(), &intent.tool, &key.key, now)?
+    {
+        return Ok(Begun::Known(known));
+    }
+    if intent.delivery == Delivery::Durable && letters::open(db).map_err(failed)? >= bounds.capacity {
+        let room = bounds.on_full == OnFull::ArchiveOldest && letters::retire_oldest(db).map_err(failed)?;
+        if !room {
+            return Ok(Begun::Full);
+        }
+    }
+    insert(db, owner, intent, now).map_err(failed)?;
+    Ok(Begun::Yes(Lease { id: intent.id, owner, epoch: 1 }))
+}
+
+fn insert(db: &Connection, owner: u64, intent: &Intent, now: Timestamp) -> rusqlite::Result<()> {
+    if let Some(key) = &intent.key {
+        // One that is held no more makes room.
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO keys (caller, tool, key, call, fingerprint, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            intent.caller.as_str(),
+            intent.tool,
+            key.key,
+            intent.id.as_bytes(),
+            key.fingerprint.as_bytes(),
+            int(key.expires)
+        ])?;
+    }
+    db.prepare_cached(
+        "INSERT INTO calls (id, state, priority, owner, epoch, skill, tool, digest, caller, correlation, key, durable, safe, \
+         park_unknown, max_tries, gives_up_at, begun_at, meta, arguments, sealed) \
+         VALUES (?1, 0, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        intent.id.as_bytes(),
+        rows::priority(intent.priority),
+        owner.cast_signed(),
+        intent.skill,
+        intent.tool,
+        intent.digest.as_bytes(),
+        intent.caller.as_str(),
+        intent.correlation_id,
+        intent.key.as_ref().map(|key| &key.key),
+        intent.delivery == Delivery::Durable,
+        intent.safe,
+        intent.park_unknown,
+        intent.max_tries,
+        int(intent.gives_up),
+        int(now),
+        intent.meta,
+        intent.arguments.shown,
+        intent.arguments.sealed,
+    ])
+    .map(drop)
+}
+
+/// What a held key stands for. A key is held until it expires, and for as long as its call is not at an end.
+pub(super) fn known(
+    db: &Connection,
+    caller: &str,
+    tool: &str,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<Known>, JournalError> {
+    let found = db
+        .prepare_cached(
+            "SELECT call, fingerprint, expires_at FROM keys WHERE caller = ?1 AND tool = ?2 AND key = ?3",
+        )
+        .and_then(|mut query| {
+            let row = query.query_row(params![caller, tool, key], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?))
+            });
+            row.optional()
+        })
+        .map_err(failed)?;
+    let Some((call, fingerprint, expires)) = found else { return Ok(None) };
+    let id = CallId::from_bytes(call);
+    let record = rows::get(db, id)?;
+    let goes_on = record.as_ref().is_some_and(|record| !record.state.is_end());
+    if !goes_on && expires <= int(now) {
+        return Ok(None);
+    }
+    Ok(Some(Known { id, fingerprint: Digest::from_bytes(fingerprint), record: record.map(Box::new) }))
+}
+
+pub(super) fn settle(
+    db: &Connection,
+    lease: Lease,
+    ending: &Ending,
+    now: Timestamp,
+) -> Result<Settled, JournalError> {
+    // The fence: only the newest lease says what becomes of a call, and only once.
+    let held = db
+        .prepare_cached(
+            "SELECT attempts, tries, enqueued_at IS NOT NULL OR durable FROM calls \
+             WHERE id = ?1 AND owner = ?2 AND epoch = ?3 AND state = 0",
+        )
+        .and_then(|mut query| {
+            query
+                .query_row(
+                    params![lease.id.as_bytes(), lease.owner.cast_signed(), lease.epoch.cast_signed()],
+                    |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, bool>(2)?)),
+                )
+                .optional()
+        })
+        .map_err(failed)?;
+    let Some(counts) = held else { return Ok(Settled::Fenced) };
+    end(db, lease.id, ending, counts, now).map_err(failed)?;
+    Ok(Settled::Yes)
+}
+
+/// What `ending` makes of a running call. `told` is whether its life is told in a history.
+fn end(
+    db: &Connection,
+    id: CallId,
+    ending: &Ending,
+    (attempts, tries, told): (u32, u32, bool),
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let spent = u32::from(!matches!(ending, Ending::Again { spent: false, .. }));
+    let attempts = attempts + spent;
+    db.prepare_cached("UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3 WHERE id = ?1")?
+        .execute(params![id.as_bytes(), attempts, tries + spent])?;
+    let fails = |problem: &Problem, step| {
+        note(db, id, now, step, attempts, Some(&format!("{}: {}", problem.kind, problem.message)))
+    };
+    match ending {
+        Ending::Done(outcome) => {
+            db.prepare_cached("UPDATE calls SET state = ?2, ended_at = ?3, outcome = ?4 WHERE id = ?1")?
+                .execute(params![id.as_bytes(), rows::state(State::Done), int(now), outcome])?;
+            // Only a letter recovers; a durable call that succeeds at once is nothing to tell of.
+            if is_letter(db, id)? {
+                note(db, id, now, Step::Recovered, attempts, None)?;
+            }
+            Ok(())
+        }
+        Ending::Failed(problem) => {
+            if told {
+                fails(problem, Step::Failed)?;
+            }
+            finish(db, id, State::Failed, problem, now)?;
+            release(db, id)
+        }
+        Ending::Unknown(problem) => {
+            if told {
+                fails(problem, Step::Failed)?;
+            }
+            finish(db, id, State::Unknown, problem, now)
+        }
+        Ending::Again { problem, due, .. } => {
+            fails(problem, if spent == 1 { Step::Failed } else { Step::Refused })?;
+            explain(db, id, problem)?;
+            db.prepare_cached(
+                "UPDATE calls SET state = ?2, due_at = ?3, enqueued_at = ifnull(enqueued_at, ?4) WHERE id = ?1",
+            )?
+            .execute(params![id.as_bytes(), rows::state(State::Waiting), int(*due), int(now)])?;
+            note(db, id, now, Step::Scheduled, attempts, Some(&format!("due {due}")))
+        }
+        Ending::Parked(problem) => {
+            fails(problem, Step::Failed)?;
+            explain(db, id, problem)?;
+            db.prepare_cached(
+                "UPDATE calls SET state = ?2, enqueued_at = ifnull(enqueued_at, ?3), dead_at = ?3 WHERE id = ?1",
+            )?
+            .execute(params![id.as_bytes(), rows::state(State::Parked), int(now)])?;
+            note(db, id, now, Step::Parked, attempts, None)
+        }
+    }
+}
+
+fn is_letter(db: &Connection, id: CallId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM calls WHERE id = ?1 AND enqueued_at IS NOT NULL")?.exists([id.as_bytes()])
+}
+
+fn finish(
+    db: &Connection,
+    id: CallId,
+    state: State,
+    problem: &Problem,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    explain(db, id, problem)?;
+    db.prepare_cached("UPDATE calls SET state = ?2, ended_at = ?3 WHERE id = ?1")?
+        .execute(params![id.as_bytes(), rows::state(state), int(now)])
+        .map(drop)
+}
+
+/// Why it failed. What one attempt may have done stays possible, whatever a later one says.
+fn explain(db: &Connection, id: CallId, problem: &Problem) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE calls SET kind = ?2, message = ?3, unknown_effect = unknown_effect OR ?4 WHERE id = ?1",
+    )?
+    .execute(params![id.as_bytes(), problem.kind, problem.message, problem.unknown_effect])
+    .map(drop)
+}
+
+/// The key of a call that took no effect is free, unless another call holds it by now.
+pub(super) fn release(db: &Connection, id: CallId) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "DELETE FROM keys WHERE call = ?1 AND (caller, tool, key) IN \
+         (SELECT caller, tool, key FROM calls WHERE id = ?1 AND NOT unknown_effect)",
+    )?
+    .execute([id.as_bytes()])
+    .map(drop)
+}
+
+pub(super) fn leave(
+    db: &Connection,
+    owner: u64,
+    intent: &Intent,
+    problem: &Problem,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    insert(db, owner, intent, now)
+        .and_then(|()| end(db, intent.id, &Ending::Parked(problem.clone()), (0, 0, true), now))
+        .map_err(failed)
+}
+
+pub(super) fn take_over(
+    db: &Connection,
+    locks: &Path,
+    own: u64,
+    now: Timestamp,
+) -> Result<Vec<Record>, JournalError> {
+    let mut taken = vec![];
+    for (number, lock) in owner::dead(db, locks, own)? {
+        let ids = db
+            .prepare_cached("SELECT id FROM calls WHERE state = 0 AND owner = ?1 ORDER BY id")
+            .and_then(|mut query| {
+                query.query_map([number.cast_signed()], |row| row.get(0))?.collect::<Result<Vec<[u8; 16]>, _>>()
+            })
+            .map_err(failed)?;
+        for id in ids.into_iter().map(CallId::from_bytes) {
+            taken.push(orphaned(db, id, number, now)?);
+        }
+        db.execute("DELETE FROM owners WHERE number = ?1", [number.cast_signed()]).map_err(failed)?;
+        // Nobody looks for it any more, whether it is there or not.
+        let _ = fs::remove_file(locks.join(lock));
+    }
+    Ok(taken)
+}
+
+/// What becomes of a call whose process is dead.
+fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<Record, JournalError> {
+    let query = format!("SELECT {COLUMNS}, park_unknown FROM calls WHERE id = ?1");
+    let (record, park_unknown) = db
+        .prepare_cached(&query)
+        .and_then(|mut query| {
+            query.query_row([id.as_bytes()], |row| Ok((rows::record(row)?, row.get::<_, bool>("park_unknown")?)))
+        })
+        .map_err(|error| damaged(id, error))?;
+    let problem = Problem::interrupted();
+    let durable = record.delivery == Delivery::Durable;
+    let ending = if durable && record.safe && record.tries + 1 < record.max_tries && now < record.gives_up {
+        Ending::Again { problem, due: now, spent: true }
+    } else if durable || record.is_letter() || (park_unknown && !record.safe) {
+        Ending::Parked(problem)
+    } else {
+        Ending::Unknown(problem)
+    };
+    let told = durable || record.is_letter();
+    if told {
+        let detail = format!("from process {owner}, which is dead");
+        note(db, id, now, Step::TakenOver, record.attempts, Some(&detail)).map_err(failed)?;
+    }
+    end(db, id, &ending, (record.attempts, record.tries, told), now).map_err(failed)?;
+    let now_is = rows::get(db, id)?;
+    now_is.ok_or_else(|| JournalError::Damaged(format!("call {id} is gone while it is looked at")))
+}
+
+pub(super) fn purge(
+    db: &Connection,
+    ended_before: Timestamp,
+    limit: u32,
+    now: Timestamp,
+) -> Result<u64, JournalError> {
+    let work = || {
+        // First the keys: what holds none may go.
+        let keys = db
+            .prepare_cached(
+                "DELETE FROM keys WHERE (caller, tool, key) IN (SELECT caller, tool, key FROM keys WHERE expires_at <= ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM calls WHERE id = keys.call AND ended_at IS NULL) LIMIT ?2)",
+            )?
+            .execute(params![int(now), limit])?;
+        let calls = db
+            .prepare_cached(
+                "DELETE FROM calls WHERE seq IN (SELECT seq FROM calls c WHERE ended_at IS NOT NULL AND ended_at < ?1 \
+                 AND enqueued_at IS NULL AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.caller = c.caller AND k.tool = c.tool \
+                 AND k.key = c.key AND k.call = c.id) LIMIT ?2)",
+            )?
+            .execute(params![int(ended_before), limit])?;
+        Ok((keys + calls) as u64)
+    };
+    work().map_err(failed)
+}

@@ -1,15 +1,17 @@
-//! The composition root: settings -> engine -> directory -> dispatcher.
+//! The composition root: settings -> engine and journal -> directory -> dispatcher.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use skillhost_core::Clock;
 use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
+use skillhost_journal::{Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
-use skillhost_pipeline::{Dispatcher, TokioClock};
+use skillhost_pipeline::{Dispatcher, Letters, Recovery, RecoverySettings, TokioClock, call_status};
 use skillhost_skills::Directory;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{JournalSettings, Settings};
 
 /// A running host. Transports are put on top of its dispatcher.
 pub(crate) struct App {
@@ -18,23 +20,80 @@ pub(crate) struct App {
     pub(crate) listeners: OwnListeners,
     /// Watches as long as it lives.
     pub(crate) directory: Arc<Directory>,
+    recovery: Arc<Recovery>,
+}
+
+/// When the journal is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// At start: a host that cannot keep its word does not begin.
+    Now,
+    /// With the first call that needs it.
+    WithFirstUse,
 }
 
 impl App {
     /// Start everything below the transports. Answers at once: skills load in the background.
-    pub(crate) fn start(settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) async fn start(settings: &Settings, open: Open) -> anyhow::Result<Self> {
         let clock = clock();
         let listeners = OwnListeners::default();
         let engine = engine(settings, &listeners)?;
-        let directory = Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock))?);
+        let recovery = recovery(&settings.data, &settings.journal, open).await?;
+        let builtin = vec![call_status(&recovery)];
+        let directory =
+            Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock), builtin)?);
         let catalog = directory.catalog();
         for name in settings.skills.skills.keys().filter(|name| !catalog.borrow().skills.contains_key(*name))
         {
             tracing::warn!(skill = %name, "the configuration names a skill that is not in the skills folder");
         }
-        let dispatcher = Dispatcher::new(catalog, clock, settings.pipeline.clone());
-        Ok(Self { dispatcher, listeners, directory })
+        let dispatcher =
+            Dispatcher::new(catalog, clock, settings.pipeline.clone(), Some(Arc::clone(&recovery)));
+        Ok(Self { dispatcher, listeners, directory, recovery })
     }
+
+    /// Run dead letters that are due, until `stop`.
+    pub(crate) fn recover(&self, stop: CancellationToken) {
+        let dispatcher = Arc::downgrade(&self.dispatcher);
+        tokio::spawn(Arc::clone(&self.recovery).work(dispatcher, stop));
+    }
+
+    /// Dead letters, for those who look after them.
+    pub(crate) fn letters(&self) -> Letters {
+        Letters::new(Arc::clone(&self.recovery), Some(self.dispatcher.changes()))
+    }
+}
+
+/// What keeps calls in this data folder.
+pub(crate) async fn recovery(
+    data: &Path,
+    settings: &JournalSettings,
+    open: Open,
+) -> anyhow::Result<Arc<Recovery>> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
+    let sqlite = SqliteSettings {
+        bounds: settings.bounds,
+        max_size: settings.max_size,
+        ..SqliteSettings::new(data.join("journal.sqlite"), data.join("run"))
+    };
+    let journal = match open {
+        Open::Now => Sqlite::open(sqlite, clock()).await?,
+        Open::WithFirstUse => Sqlite::lazy(sqlite, clock()),
+    };
+    let settings = RecoverySettings {
+        key_ttl: settings.key_ttl,
+        key_wait: settings.key_wait,
+        park_unknown: settings.park_unknown,
+        concurrency: settings.concurrency,
+        keep: settings.keep,
+        archive_after: settings.archive_after,
+        ..RecoverySettings::new(data.join("archive"))
+    };
+    Ok(Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings))
 }
 
 fn clock() -> Arc<dyn Clock> {

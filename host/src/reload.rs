@@ -91,6 +91,9 @@ async fn follow(
             ("server", next.server != current.server),
             ("engine", next.engine != current.engine),
             ("log", next.log != current.log),
+            ("journal", next.journal != current.journal),
+            ("dead_letters", next.dead_letters != current.dead_letters),
+            ("admin", next.admin != current.admin),
             ("limits.cache_size", next.limits.cache_size != current.limits.cache_size),
         ] {
             if changed {

@@ -7,11 +7,12 @@ use clap::Args;
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData};
 use serde_json::{Map, Value};
 use skillhost_core::{Caller, ClientFeatures, NoClient};
-use skillhost_pipeline::Request;
+use skillhost_journal::Priority;
+use skillhost_pipeline::{Asked, Request};
 
 use super::{TOOL_ERROR, out, stop_on_signal};
 use crate::{
-    app::{App, block_on},
+    app::{App, Open, block_on},
     config::Settings,
     transport::reply,
 };
@@ -23,6 +24,15 @@ pub(super) struct Call {
     /// Arguments as a JSON object; `-` reads them from stdin
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
+    /// Make the call at most once under this key: the same again gives the result that was kept
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    idempotency_key: Option<String>,
+    /// The call must happen: when it does not succeed it is kept, and run again by a host that runs
+    #[arg(long)]
+    durable: bool,
+    /// Which durable calls are run again first
+    #[arg(long, value_name = "PRIORITY", value_parser = ["low", "normal", "high", "urgent"])]
+    priority: Option<String>,
     /// Print the whole MCP CallToolResult as JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +45,7 @@ impl Call {
         settings.pipeline.ready_wait = settings.engine.compile_timeout;
         let result = block_on(async {
             let stop = stop_on_signal()?;
-            let app = App::start(&settings)?;
+            let app = App::start(&settings, Open::WithFirstUse).await?;
             let request = Request {
                 tool: self.tool,
                 arguments,
@@ -46,6 +56,12 @@ impl Call {
                 link: Arc::new(NoClient),
                 cancel: stop,
                 parent: None,
+                asked: Asked {
+                    key: self.idempotency_key,
+                    durable: self.durable,
+                    priority: self.priority.as_deref().and_then(Priority::from_word),
+                },
+                resume: None,
             };
             Ok(reply::to_mcp(app.dispatcher.call(request).await))
         })?;
@@ -59,7 +75,11 @@ impl Call {
     }
 }
 
-fn parse(text: &str) -> anyhow::Result<Map<String, Value>> {
+fn key(text: &str) -> Result<String, &'static str> {
+    Asked::checked(text).map(ToOwned::to_owned)
+}
+
+pub(super) fn parse(text: &str) -> anyhow::Result<Map<String, Value>> {
     let mut read = String::new();
     let text = match text {
         "-" => {

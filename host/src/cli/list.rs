@@ -8,7 +8,7 @@ use skillhost_core::{Catalog, SkillState, SkillStatus, ToolName};
 
 use super::{live, out};
 use crate::{
-    app::{App, block_on},
+    app::{App, Open, block_on},
     config::Settings,
     transport::admin::{Running, running},
 };
@@ -36,7 +36,7 @@ impl List {
 fn settled(settings: &Settings) -> anyhow::Result<(Arc<Catalog>, Vec<Running>)> {
     block_on(async {
         let running = running(&settings.data).await;
-        let app = App::start(settings)?;
+        let app = App::start(settings, Open::WithFirstUse).await?;
         let mut changes = app.dispatcher.changes();
         // The sender lives as long as the app: this cannot fail.
         let catalog = changes.wait_for(|catalog| catalog.settled).await?;

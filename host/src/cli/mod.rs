@@ -3,6 +3,7 @@
 mod call;
 mod compile_one;
 mod config;
+mod dlq;
 mod explain;
 mod inspect;
 mod list;
@@ -49,6 +50,7 @@ Examples:
   skillhost list                                       what is in the skills folder, and its state
   skillhost inspect text                               tools, schemas, imports and limits of a skill
   skillhost call text_word_count --args '{\"text\":\"a b\"}'
+  skillhost dlq list --state parked                    calls that wait for somebody to judge them
 
 Exit codes: 0 done; 1 it could not be done; 2 wrong command line or configuration;
 3 the tool answered with an error."
@@ -90,6 +92,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Call a tool through the whole pipeline, without a client
     Call(call::Call),
+    /// Look after dead letters: calls that did not succeed and must not be lost
+    Dlq(dlq::Dlq),
     /// Check or show the configuration
     Config(config::Config),
     /// Tell what a kind of failure means and what to do
@@ -114,6 +118,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::List(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => settings().and_then(|settings| command.run(settings)),
+        Command::Dlq(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Config(command) => command.run(&common),
         Command::Explain(command) => command.run(),
         Command::CompileOne(command) => return command.run(),

@@ -26,6 +26,12 @@ pub(super) fn error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr().lock(), "error: {}", harmless(&format!("{error:#}")));
 }
 
+/// A word beside the result, to stderr.
+pub(super) fn note(text: &str) {
+    // There is nobody else to tell.
+    let _ = writeln!(io::stderr().lock(), "note: {text}");
+}
+
 /// Text of a skill, for a terminal: what could move the cursor or turn the reading order is escaped.
 pub(super) fn harmless(text: &str) -> String {
     let harmful = |c: char| {

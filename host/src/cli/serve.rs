@@ -1,14 +1,14 @@
 //! `skillhost serve`
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use clap::Args;
 
 use super::{Common, start, stop_on_signal};
 use crate::{
-    app::{App, block_on},
+    app::{App, Open, block_on},
     config::{Raw, raw},
-    transport::{admin::Socket, http},
+    transport::{admin::{Admin, Socket}, http},
 };
 
 #[derive(Debug, Args)]
@@ -28,11 +28,14 @@ impl Serve {
             let stop = stop_on_signal()?;
             // The port first: when it is taken, nothing else needs to start.
             let listener = http::bind(&settings.http).await?;
-            let app = App::start(&settings)?;
+            let app = App::start(&settings, Open::Now).await?;
             app.listeners.add(listener.local_addr()?);
-            let _socket = Socket::open(&settings.data, Arc::clone(&app.dispatcher));
+            let admin = Admin::of(&app);
+            let _socket = Socket::open(&settings.data, admin.clone());
             let _reload = common.follow(raw, &app)?;
-            http::serve(&app.dispatcher, &settings.http, listener, stop).await?;
+            app.recover(stop.clone());
+            let admin = settings.admin.token()?.map(|token| (admin, token));
+            http::serve(&app.dispatcher, &settings.http, admin, listener, stop).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

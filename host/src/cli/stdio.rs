@@ -1,11 +1,11 @@
 //! `skillhost stdio`
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use super::{Common, start, stop_on_signal};
 use crate::{
-    app::{App, block_on},
-    transport::{admin::Socket, stdio},
+    app::{App, Open, block_on},
+    transport::{admin::{Admin, Socket}, stdio},
 };
 
 pub(super) fn run(common: &Common) -> anyhow::Result<ExitCode> {
@@ -13,9 +13,10 @@ pub(super) fn run(common: &Common) -> anyhow::Result<ExitCode> {
     let settings = start(raw.clone(), None)?;
     block_on(async {
         let stop = stop_on_signal()?;
-        let app = App::start(&settings)?;
-        let _socket = Socket::open(&settings.data, Arc::clone(&app.dispatcher));
+        let app = App::start(&settings, Open::Now).await?;
+        let _socket = Socket::open(&settings.data, Admin::of(&app));
         let _reload = common.follow(raw, &app)?;
+        app.recover(stop.clone());
         stdio::serve(&app.dispatcher, stop).await?;
         Ok(ExitCode::SUCCESS)
     })

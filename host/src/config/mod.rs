@@ -14,7 +14,7 @@ pub(crate) use effective::{effective, split};
 pub(crate) use error::ConfigError;
 pub(crate) use raw::Raw;
 pub(crate) use reference::{page, schema};
-pub(crate) use settings::{HttpSettings, Settings};
+pub(crate) use settings::{AdminSettings, HttpSettings, JournalSettings, Settings};
 pub(crate) use source::Source;
 
 /// The file that is read when no other is named and it is there.
@@ -57,7 +57,11 @@ fn paths(raw: &mut Raw) -> impl Iterator<Item = &mut PathBuf> {
         });
         grants.files.iter_mut().map(|folder| &mut folder.host).chain(secrets)
     });
-    [&mut raw.server.skills, &mut raw.server.data].into_iter().flatten().chain(granted)
+    let token = match &mut raw.admin.token {
+        Some(raw::Secret::File(file)) => Some(&mut file.file),
+        _ => None,
+    };
+    [&mut raw.server.skills, &mut raw.server.data].into_iter().flatten().chain(token).chain(granted)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Raw, ConfigError> {

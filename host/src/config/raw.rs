@@ -2,6 +2,7 @@
 //! and the JSON Schema for editors: each says unit and range; defaults are taken from [`Raw::filled`].
 
 mod grants;
+mod journal;
 mod policies;
 mod skill;
 mod units;
@@ -15,6 +16,7 @@ use skillhost_telemetry::Format;
 
 use super::Source;
 pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, Secret};
+pub(crate) use journal::{Admin, DeadLetters, Delivery, Journal, OnFull, Priority};
 pub(crate) use policies::{
     Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
     Retry, RetryBudget,
@@ -33,6 +35,12 @@ pub(crate) struct Raw {
     pub(crate) engine: Engine,
     /// What is logged to stderr. Changes need a restart.
     pub(crate) log: Log,
+    /// Idempotency keys, and what is kept of calls. Changes need a restart.
+    pub(crate) journal: Journal,
+    /// Dead letters. Changes need a restart.
+    pub(crate) dead_letters: DeadLetters,
+    /// The admin API. Changes need a restart.
+    pub(crate) admin: Admin,
     /// Limits of the host as a whole. Changes are taken over while the host runs.
     pub(crate) limits: Limits,
     /// What counts for every skill that says nothing else. Changes are taken over while the host runs.

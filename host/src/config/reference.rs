@@ -13,10 +13,13 @@ pub(crate) fn schema() -> Schema {
 }
 
 /// The tables of the page: heading, and the definition in the schema.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 21] = [
     ("[server]", "Server"),
     ("[engine]", "Engine"),
     ("[log]", "Log"),
+    ("[journal]", "Journal"),
+    ("[dead_letters]", "DeadLetters"),
+    ("[admin]", "Admin"),
     ("[limits]", "Limits"),
     ("[defaults]", "Defaults"),
     ("[skills.NAME]", "Skill"),
@@ -31,7 +34,7 @@ const TABLES: [(&str, &str); 18] = [
     ("an entry of `files`", "Folder"),
     ("an entry of `http`", "Http"),
     ("`keyvalue`, with bounds", "KeyValue"),
-    ("a value of `env` or `secrets` that comes from the host", "Variable"),
+    ("a value of `env`, `secrets` or `token` that comes from the host", "Variable"),
 ];
 
 /// `docs/configuration.md`.
@@ -43,7 +46,7 @@ pub(crate) fn page() -> String {
         let table = &schema["definitions"][definition];
         let heading = if heading.starts_with('[') { format!("`{heading}`") } else { heading.to_owned() };
         let _ = write!(page, "\n## {heading}\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
-        let section = definition.to_lowercase();
+        let section = if definition == "DeadLetters" { "dead_letters".to_owned() } else { definition.to_lowercase() };
         for (key, property) in table["properties"].as_object().into_iter().flatten() {
             let default = match (&defaults[&section][key], section.as_str(), key.as_str()) {
                 // It depends on the machine.
@@ -88,6 +91,9 @@ fn kind(property: &Value) -> String {
             Some("KeyValueGrant") => "true, false or a table",
             Some("BreakerMode") => "text",
             Some("ControlCharacters") => "`\"allow\"`, `\"strip\"` or `\"refuse\"`",
+            Some("OnFull") => "`\"refuse\"` or `\"archive-oldest\"`",
+            Some("Delivery") => "`\"plain\"` or `\"durable\"`",
+            Some("Priority") => "text",
             Some("ResultFilter") => "`\"off\"`, `\"mark\"` or `\"strip\"`",
             Some(named) if named.starts_with("Named") => "text or table",
             _ => "table",
@@ -123,7 +129,7 @@ table that says one counts whole. [Policies](policies.md) tells what each does. 
 
 **While the host runs** it takes over changes of `[limits]`, `[defaults]` and `[skills.*]`: policies that did not change keep
 their state; skills whose other settings have changed are loaded again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
-log says what is wrong. `[server]`, `[engine]` and `[log]` need a restart; the log says so.
+log says what is wrong. `[server]`, `[engine]`, `[log]`, `[journal]`, `[dead_letters]` and `[admin]` need a restart; the log says so.
 
 A skill touches nothing that its grants do not give; [Security](security.md) tells how each is held.
 

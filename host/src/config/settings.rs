@@ -2,6 +2,7 @@
 
 mod expand;
 mod grants;
+mod journal;
 mod policies;
 mod skill;
 mod values;
@@ -18,7 +19,7 @@ use axum::http::uri::Authority;
 use bytesize::ByteSize;
 use skillhost_core::SkillName;
 use skillhost_engine::{Limits, SecretSource};
-use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy};
+use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy, ToolPolicy};
 use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
 use skillhost_skills::{SkillSettings, SkillsSettings};
 use skillhost_telemetry::Format;
@@ -27,6 +28,7 @@ use super::{
     ConfigError, Raw, Source, default_data,
     raw::{self, Named},
 };
+pub(crate) use journal::{AdminSettings, JournalSettings};
 use values::{at_most, bytes, time, within};
 
 /// Everything the host runs by.
@@ -37,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) skills: SkillsSettings,
     pub(crate) engine: EngineSection,
     pub(crate) pipeline: pipeline::Settings,
+    pub(crate) journal: JournalSettings,
+    pub(crate) admin: AdminSettings,
     pub(crate) log_format: Format,
     pub(crate) log_level: String,
 }
@@ -95,6 +99,19 @@ impl Raw {
         fill(&mut engine.compile_timeout, Duration::from_secs(120));
         fill(&mut engine.compile_memory, ByteSize(2048 * MIB));
         fill(&mut engine.cache_size, ByteSize(4096 * MIB));
+        let recovery = pipeline::RecoverySettings::new(PathBuf::new());
+        let (journal, queue) = (&mut self.journal, skillhost_journal::Bounds::default());
+        fill(&mut journal.key_ttl, recovery.key_ttl);
+        fill(&mut journal.key_wait, recovery.key_wait);
+        fill(&mut journal.keep, recovery.keep);
+        fill(&mut journal.max_size, ByteSize(0));
+        let letters = &mut self.dead_letters;
+        fill(&mut letters.capacity, queue.capacity);
+        fill(&mut letters.on_full, raw::OnFull::Refuse);
+        fill(&mut letters.unknown_effects, recovery.park_unknown);
+        fill(&mut letters.concurrency, recovery.concurrency);
+        fill(&mut letters.ageing, queue.ageing);
+        fill(&mut letters.archive_after, recovery.archive_after);
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
         let skill = &mut self.defaults;
@@ -122,6 +139,12 @@ impl Raw {
         fill(&mut skill.control_characters, raw::ControlCharacters::Allow);
         fill(&mut skill.breaker_counts, vec![]);
         fill(&mut skill.breaker_ignores, vec![]);
+        let tool = ToolPolicy::default();
+        fill(&mut skill.patience, tool.patience);
+        fill(&mut skill.redelivery, Named::Own((&tool.redelivery.retry).into()));
+        fill(&mut skill.max_age, tool.redelivery.max_age);
+        fill(&mut skill.priority, raw::Priority::Normal);
+        fill(&mut skill.secret_arguments, vec![]);
         let (host, limits) = (HostPolicy::default(), &mut self.limits);
         fill(&mut limits.rate_limit, off());
         fill(&mut limits.caller_rate_limit, off());
@@ -141,7 +164,8 @@ impl Raw {
     }
 
     fn settings(self, source: Option<&Source>) -> Result<Settings, ConfigError> {
-        let Self { server, engine, log, limits, defaults, skills, source: _ } = self.filled();
+        let Self { server, engine, log, journal, dead_letters, admin, limits, defaults, skills, source: _ } =
+            self.filled();
         let set = "filled above";
         let listen = server.listen.expect(set);
         let max_memory = bytes("engine.max_memory", engine.max_memory, 1 << 16, 4 << 30)?;
@@ -164,6 +188,8 @@ impl Raw {
             vec![("the skills folder", skills_dir.clone()), ("the data folder", data.clone())];
         let file = source.and_then(Source::path);
         protected.extend(file.map(|path| ("the configuration", path.to_owned())));
+        let admin = journal::admin(&admin)?;
+        protected.extend(admin.file().map(|path| ("the admin token", path)));
         let by_name: BTreeMap<SkillName, SkillSettings> = by_name.collect::<Result<_, _>>()?;
         let secrets = by_name.values().flat_map(|skill| skill.grants.secrets.values());
         protected.extend(secrets.filter_map(|secret| match secret {
@@ -203,6 +229,8 @@ impl Raw {
                 policies: Arc::new(policies),
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
+            journal: journal::journal(&journal, &dead_letters)?,
+            admin,
             log_format: log.format.expect(set),
             log_level: level(log.level.expect(set))?,
         })

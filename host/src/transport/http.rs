@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     McpServer,
+    admin::{Admin, Token},
     body::{limit, refuse},
     guard::{Guard, guard},
 };
@@ -52,6 +53,7 @@ fn explain(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
 pub(crate) async fn serve(
     dispatcher: &Arc<Dispatcher>,
     settings: &HttpSettings,
+    admin: Option<(Admin, Token)>,
     listener: TcpListener,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -70,8 +72,10 @@ pub(crate) async fn serve(
     let manager = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(server.clone()), manager, config);
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
+    let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(token));
     let router = Router::new()
         .nest_service("/mcp", mcp)
+        .merge(admin)
         .layer(middleware::from_fn_with_state(settings.max_request, refuse))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
         .layer(middleware::from_fn_with_state(hosts, guard));

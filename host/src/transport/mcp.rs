@@ -18,7 +18,8 @@ use rmcp::{
 };
 use serde_json::{Map, Value};
 use skillhost_core::{Caller, Catalog, ClientFeatures, ClientLink, Progress, text::bounded};
-use skillhost_pipeline::{Dispatcher, Request};
+use skillhost_journal::Priority;
+use skillhost_pipeline::{Asked, Dispatcher, Request};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,10 @@ const PROGRESS_FLUSH: Duration = Duration::from_millis(500);
 /// Our own key for a correlation id in a request's `_meta`, and its longest value.
 const CORRELATION_KEY: &str = "skillhost/correlation_id";
 const CORRELATION_MAX: usize = 128;
+/// Our own keys for what a client may ask for beside a call.
+const KEY: &str = "skillhost/idempotency_key";
+const DURABLE: &str = "skillhost/durable";
+const PRIORITY: &str = "skillhost/priority";
 /// Keys of a request's `_meta` that are the protocol's own affair.
 const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
 const PROGRESS_TOKEN: &str = "progressToken";
@@ -167,6 +172,29 @@ fn correlation_id(meta: &Map<String, Value>) -> Option<String> {
     fit.then(|| id.to_owned())
 }
 
+/// What the client asks for beside the call. Wrong values are refused: who sets a key relies on it.
+fn asked(meta: &Map<String, Value>) -> Result<Asked, ErrorData> {
+    let wrong = |key: &str, expected: &str| {
+        ErrorData::invalid_params(format!("`_meta[\"{key}\"]` cannot be used: {expected}"), None)
+    };
+    let key = match meta.get(KEY) {
+        None => None,
+        Some(Value::String(key)) => Some(Asked::checked(key).map_err(|expected| wrong(KEY, expected))?.to_owned()),
+        Some(_) => return Err(wrong(KEY, "it must be a text")),
+    };
+    let durable = match meta.get(DURABLE) {
+        None => false,
+        Some(Value::Bool(durable)) => *durable,
+        Some(_) => return Err(wrong(DURABLE, "it must be true or false")),
+    };
+    let priority = match meta.get(PRIORITY).map(|word| word.as_str().and_then(Priority::from_word)) {
+        None => None,
+        Some(None) => return Err(wrong(PRIORITY, "it must be low, normal, high or urgent")),
+        Some(priority) => priority,
+    };
+    Ok(Asked { key, durable, priority })
+}
+
 /// rmcp never answers a request whose handler panicked: answer in its stead.
 async fn contained<T>(work: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
@@ -180,7 +208,8 @@ impl ServerHandler for McpServer {
         let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
         ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(
             "Tools of sandboxed skills. A failed call says in its text whether to mend the arguments, \
-                 to try again and when, or not to retry.",
+                 to try again and when, or not to retry. A call that was accepted goes on by itself: do not repeat it, ask \
+             `call_status` with its id.",
         )
     }
 
@@ -240,6 +269,8 @@ impl ServerHandler for McpServer {
                 link: Arc::new(Link { progress, cancel: cx.ct.clone() }),
                 cancel: cx.ct.clone(),
                 parent: None,
+                asked: asked(meta)?,
+                resume: None,
             };
             let response = self.inner.dispatcher.call(request).await;
             if let Some(task) = forwarding {

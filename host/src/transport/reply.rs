@@ -56,6 +56,16 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
         let Findings { hidden, escapes, instructions } = response.findings;
         ours("filtered", json!({"hidden": hidden, "escapes": escapes, "instructions": instructions}));
     }
+    if response.replayed {
+        ours("replayed", true.into());
+    }
+    if let Some(standing) = &response.standing {
+        let mut told = json!({"id": standing.id.to_string(), "state": standing.word});
+        if let Some(due) = standing.due_in {
+            told["due_in_ms"] = millis(due).into();
+        }
+        ours("call", told);
+    }
     let aside = response.stands_in.as_ref().map(|StandIn { tool, reason }| {
         let told = json!({"tool": tool, "kind": reason.kind.code(), "reason": reason.message});
         ours("fallback", told);
@@ -70,7 +80,14 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
             FailureKind::MissingCapability => {
                 return Err(ErrorData::missing_required_client_capability(capabilities(&failure.missing)));
             }
-            _ => CallToolResult::error(vec![ContentBlock::text(told(&failure, response.effect))]),
+            _ => {
+                let text = match &response.standing {
+                    // Where the call is says more than what its failure means.
+                    Some(standing) => format!("{} [{}]\n{}", failure.message, failure.kind, standing.told()),
+                    None => told(&failure, response.effect),
+                };
+                CallToolResult::error(vec![ContentBlock::text(text)])
+            }
         },
     };
     // Many clients show their model nothing but this.
@@ -212,6 +229,8 @@ mod tests {
             cached: None,
             findings: Findings::default(),
             stands_in: None,
+            replayed: false,
+            standing: None,
             changed: false,
         }
     }

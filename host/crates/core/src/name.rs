@@ -76,6 +76,12 @@ impl SkillName {
         Ok(Self(name.into()))
     }
 
+    /// The one behind the host's own tools; reserved, so no file has it.
+    #[must_use]
+    pub fn host() -> Self {
+        Self("skillhost".into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

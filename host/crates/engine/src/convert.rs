@@ -245,11 +245,12 @@ pub(crate) fn told(failure: Failure) -> CallError {
         FailureKind::Transient => {
             failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
         }
-        FailureKind::UnknownTool => CallError::Refused(HostError::Invalid(message)),
+        FailureKind::UnknownTool | FailureKind::KeyConflict => CallError::Refused(HostError::Invalid(message)),
         FailureKind::NotReady
         | FailureKind::RateLimited
         | FailureKind::Overloaded
         | FailureKind::CircuitOpen
+        | FailureKind::JournalUnavailable
         | FailureKind::ShuttingDown => CallError::Refused(HostError::Unavailable(match retry_after_ms {
             Some(ms) => format!("{message}; try again in {ms} ms"),
             None => message,

@@ -1,6 +1,12 @@
 //! The attempts of a call, under one deadline: permits, guest, result, verdict, and whether to try again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use skillhost_core::{
     Call, Clock, Effect, Entry, Failure, FailureKind, Hint, Outcome, Reply, Report, Usage, Verdict,
@@ -59,6 +65,10 @@ pub(crate) struct Attempts<'a> {
     pub(crate) caller: Option<&'a CallerState>,
     pub(crate) deadline: Deadline,
     pub(crate) cancel: &'a CancellationToken,
+    /// Runs before this one, of a dead letter.
+    pub(crate) earlier: u32,
+    /// Set while what has begun may have taken effect and is not at its end.
+    pub(crate) at_stake: &'a AtomicBool,
 }
 
 /// Leave to run, given back when the attempt is over. In this order a drop ends.
@@ -90,7 +100,7 @@ impl Attempts<'_> {
                 }
             };
             tally.attempts += 1;
-            call.attempt = tally.attempts;
+            call.attempt = self.earlier + tally.attempts;
             let (result, may_repeat) = self.one(call.clone(), permits, tally).await;
             let failure = match result {
                 Ok(reply) => return Ok(reply),
@@ -190,6 +200,7 @@ impl Attempts<'_> {
         call.deadline = deadline.at();
         let page = self.ledger.page(call.id);
         let changes = !cacheable(&self.entry.spec.annotations);
+        self.at_stake.store(true, Ordering::Relaxed);
         let report = attempt::run(&*self.entry.invoke, call, deadline, self.cancel).await;
         tally.usage = report.usage;
         let result = self.checked(report, tally).await;
@@ -200,6 +211,7 @@ impl Attempts<'_> {
         if effect == Effect::Unknown {
             tally.effect = effect;
         }
+        self.at_stake.store(false, Ordering::Relaxed);
         let notes = page.read();
         tally.changed |= notes.changed || (changes && effect == Effect::Unknown);
         let verdict = match &result {

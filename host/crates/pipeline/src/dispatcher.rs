@@ -1,15 +1,20 @@
 //! The order of a call.
 
+mod journalled;
+
 use std::{
     panic::AssertUnwindSafe,
     pin::pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use futures::FutureExt as _;
 use skillhost_core::{
-    Call, CallId, CallTool, Catalog, Clock, Effect, Entry, Failure, FailureKind, Reply, SkillName,
+    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, Reply, SkillName,
 };
 use skillhost_policy::{Deadline, arguments, cacheable, is_safe, stands_in};
 use tokio::sync::watch;
@@ -17,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{
-    Parent, Policies, PolicyReport, Request, Response, Settings, StandIn, admission,
+    Asked, Parent, Policies, PolicyReport, Recovery, Request, Response, Settings, StandIn, Standing, admission,
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
@@ -42,15 +47,19 @@ pub struct Dispatcher {
     ledger: Ledger,
     registry: Registry,
     cache: ResultCache,
+    /// None for a host that keeps no journal.
+    recovery: Option<Arc<Recovery>>,
+    this: Weak<Self>,
 }
 
 impl Dispatcher {
-    /// A dispatcher for the tools of `catalog`.
+    /// A dispatcher for the tools of `catalog`. Without `recovery`, calls that must be written down are refused.
     #[must_use]
     pub fn new(
         catalog: watch::Receiver<Arc<Catalog>>,
         clock: Arc<dyn Clock>,
         settings: Settings,
+        recovery: Option<Arc<Recovery>>,
     ) -> Arc<Self> {
         let policies = Arc::clone(&settings.policies);
         Arc::new_cyclic(|this| Self {
@@ -63,6 +72,8 @@ impl Dispatcher {
             cache: ResultCache::new(policies.host.cache_size),
             registry: Registry::new(policies, clock.now()),
             clock,
+            recovery,
+            this: this.clone(),
         })
     }
 
@@ -110,7 +121,7 @@ impl Dispatcher {
     /// Take one call through. Always answers, even when something in here panics.
     pub async fn call(&self, request: Request) -> Response {
         let _in_flight = self.calls.token();
-        let id = CallId::new();
+        let id = request.resume.map_or_else(CallId::new, |resume| resume.id);
         let correlation_id: Arc<str> = match &request.correlation_id {
             Some(given) => given.as_str().into(),
             None => id.to_string().into(),
@@ -134,19 +145,12 @@ impl Dispatcher {
             })
         };
         dropped.span = None;
-        let Run { tally, cached, stands_in } = run;
-        let effect = match &result {
-            Ok(_) => Effect::Unknown,
-            // An attempt that began and was not told to its end.
-            Err(failure) if tally.effect == Effect::None => failure
-                .kind
-                .effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal),
-            Err(_) => tally.effect,
-        };
+        let Run { tally, cached, stands_in, held, replayed, standing } = run;
+        let effect = effect_of(&result, &tally);
         let took = self.clock.now().saturating_duration_since(began);
         span.in_scope(|| told(&result, &tally, cached, took));
         Response {
-            id,
+            id: held.unwrap_or(id),
             correlation_id,
             result,
             effect,
@@ -156,6 +160,8 @@ impl Dispatcher {
             findings: tally.findings,
             stands_in,
             changed: tally.changed,
+            replayed,
+            standing,
         }
     }
 
@@ -190,6 +196,9 @@ impl Dispatcher {
             deadline = deadline.no_later_than(parent.deadline);
         }
 
+        // What must be written down before it begins.
+        let asked = self.asked(&request, &tool.policy, &entry);
+
         // 3. Arguments: bounds first, since they are cheap and protect the validator; then characters that have no
         //    place in them; then the schema.
         let arguments =
@@ -199,10 +208,13 @@ impl Dispatcher {
         let mut arguments =
             self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
 
-        // 4. The result cache, before anything is charged: a kept result costs nothing. A tool that changes things makes
+        // 4. The idempotency key, for which equal arguments must be equal text; looked up where the call is written down.
+        let canonical = asked.as_ref().and_then(|_| arguments.canonical());
+
+        // 5. The result cache, before anything is charged: a kept result costs nothing. A tool that changes things makes
         //    what its skill has kept worthless, from before it begins until after it has ended.
         let reads = cacheable(&entry.spec.annotations);
-        let caching = tool.caching(reads);
+        let caching = if asked.is_some() || request.resume.is_some() { None } else { tool.caching(reads) };
         let _changing = (!reads).then(|| {
             self.cache.invalidated();
             skill.changing()
@@ -242,10 +254,17 @@ impl Dispatcher {
             deadline,
             cancel: &request.cancel,
             is_root: request.parent.is_none(),
+            earlier: request.resume.map_or(0, |resume| resume.attempts),
         };
-        let result = match key {
-            None => self.limited(&through, call.clone(), &mut run.tally).await,
-            Some((key, ttl)) => {
+        let result = match (asked, key) {
+            (Some(asked), _) => {
+                self.journalled(&through, &request.tool, call.clone(), asked, canonical, run).await
+            }
+            (None, None) if through.is_root && request.resume.is_none() => {
+                self.plain(&through, &request.tool, call.clone(), run).await
+            }
+            (None, None) => self.limited(&through, call.clone(), &mut run.tally).await,
+            (None, Some((key, ttl))) => {
                 let tally = &mut run.tally;
                 let own = call.clone();
                 let limited = pin!(self.limited(&through, own, tally));
@@ -258,9 +277,9 @@ impl Dispatcher {
             }
         };
 
-        // 7. Settle: when the tool could not answer, another may be set in its place.
+        // 9. When the tool could not answer, another may be set in its place; not when somebody is to judge the call first.
         match (result, &tool.policy.fallback) {
-            (Err(failure), Some(other)) => {
+            (Err(failure), Some(other)) if run.standing.is_none() => {
                 let was_fallback = request.parent.is_some_and(|parent| parent.fallback);
                 let effect = run.tally.effect;
                 if was_fallback || !stands_in(failure.kind, effect, is_safe(&entry.spec.annotations)) {
@@ -274,13 +293,18 @@ impl Dispatcher {
 
     /// What is left to do for a call that no kept result answers.
     async fn limited(&self, through: &Through<'_>, call: Call, tally: &mut Tally) -> Result<Reply, Failure> {
-        let Through { entry, skill, tool, deadline, cancel, is_root } = through;
+        self.charge(through, &call.caller).await?;
+        self.attempts(through, call, tally, &AtomicBool::new(false)).await
+    }
+
+    async fn charge(&self, through: &Through<'_>, caller: &Caller) -> Result<(), Failure> {
+        let Through { entry, skill, tool, deadline, cancel, is_root, .. } = through;
         let now = self.clock.now();
         let host = self.registry.host();
         // What a call makes others do is its root's caller's already.
-        let caller = if *is_root { host.caller(&call.caller, now) } else { None };
+        let caller = if *is_root { host.caller(caller, now) } else { None };
 
-        // 5. Rate limits, once a call however many attempts it takes. Narrow ones first, so that who is over his own
+        // 6. Rate limits, once a call however many attempts it takes. Narrow ones first, so that who is over his own
         //    takes nothing from the others.
         let levels = [
             Level {
@@ -300,9 +324,20 @@ impl Dispatcher {
             },
             Level { limiter: host.rate.as_deref(), together: None, whose: &|| "the host".into() },
         ];
-        charge(&levels, tool.policy.cost, now, *deadline, cancel).await?;
+        charge(&levels, tool.policy.cost, now, *deadline, cancel).await
+    }
 
-        // 6. The attempts: permits, guest, result, verdict, again.
+    async fn attempts(
+        &self,
+        through: &Through<'_>,
+        call: Call,
+        tally: &mut Tally,
+        at_stake: &AtomicBool,
+    ) -> Result<Reply, Failure> {
+        let Through { entry, skill, tool, deadline, cancel, is_root, earlier } = *through;
+        let host = self.registry.host();
+        let caller = if is_root { host.caller(&call.caller, self.clock.now()) } else { None };
+        // 8. The attempts: permits, guest, result, verdict, again.
         let attempts = Attempts {
             clock: &*self.clock,
             checks: &self.checks,
@@ -311,8 +346,10 @@ impl Dispatcher {
             skill,
             tool,
             caller: caller.as_deref(),
-            deadline: *deadline,
+            deadline,
             cancel,
+            earlier,
+            at_stake,
         };
         attempts.run(call, tally).await
     }
@@ -342,6 +379,8 @@ impl Dispatcher {
             link: call.link,
             cancel,
             parent: Some(Parent { depth: call.depth, deadline: call.deadline, fallback: true }),
+            asked: Asked::default(),
+            resume: None,
         };
         // Boxed: a call within a call.
         let response = Box::pin(self.call(request)).await;
@@ -366,16 +405,34 @@ struct Run {
     tally: Tally,
     cached: Option<Duration>,
     stands_in: Option<StandIn>,
+    /// The call that was made before under the same key.
+    held: Option<CallId>,
+    replayed: bool,
+    standing: Option<Standing>,
 }
 
 /// What a call goes through its limits with.
 struct Through<'a> {
     entry: &'a Entry,
-    skill: &'a SkillState,
-    tool: &'a ToolState,
+    skill: &'a Arc<SkillState>,
+    tool: &'a Arc<ToolState>,
     deadline: Deadline,
     cancel: &'a CancellationToken,
     is_root: bool,
+    /// Runs before this one, of a dead letter.
+    earlier: u32,
+}
+
+/// Whether the world can have changed.
+fn effect_of(result: &Result<Reply, Failure>, tally: &Tally) -> Effect {
+    match result {
+        Ok(_) => Effect::Unknown,
+        // An attempt that began and was not told to its end.
+        Err(failure) if tally.effect == Effect::None => {
+            failure.kind.effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal)
+        }
+        Err(_) => tally.effect,
+    }
 }
 
 /// Why not to wait any longer for an equal call.

@@ -16,6 +16,7 @@ mod events;
 mod log;
 mod nested;
 mod policies;
+mod recovery;
 mod registry;
 mod report;
 mod request;
@@ -25,10 +26,13 @@ pub use cache::CacheStats;
 pub use clock::TokioClock;
 pub use dispatcher::Dispatcher;
 pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
+pub use recovery::{
+    Explained, Letters, LettersError, Recovery, RecoverySettings, Restored, Shown, Standing, call_status,
+};
 pub use report::{
     BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,
 };
-pub use request::{Parent, Request, Response, Settings, StandIn};
+pub use request::{Asked, Parent, Request, Response, Resume, Settings, StandIn};
 
 /// The client gave up; whether anything had begun is told beside.
 fn cancelled() -> skillhost_core::Failure {

@@ -11,7 +11,7 @@ use std::{
 use skillhost_core::{Call, CallId, CallTool, Failure, FailureKind, Nested};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Dispatcher, Parent, Request};
+use crate::{Asked, Dispatcher, Parent, Request};
 
 /// Takes a tool's call of another through the same steps as an agent's.
 pub(crate) struct Nesting(pub(crate) Weak<Dispatcher>);
@@ -42,6 +42,7 @@ fn is_refusal(kind: FailureKind) -> bool {
             | FailureKind::RateLimited
             | FailureKind::Overloaded
             | FailureKind::CircuitOpen
+            | FailureKind::JournalUnavailable
             | FailureKind::ShuttingDown
     )
 }
@@ -61,6 +62,8 @@ fn request(parent: Call, tool: String, arguments: Option<String>) -> Result<Requ
         link: Arc::new(skillhost_core::NoClient),
         cancel: CancellationToken::new(),
         parent: Some(Parent { depth: parent.depth + 1, deadline: parent.deadline, fallback: false }),
+        asked: Asked::default(),
+        resume: None,
     })
 }
 

@@ -1,11 +1,12 @@
 //! What the pipeline is told of each skill and tool: checked values, no running state.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use skillhost_core::SkillName;
+use skillhost_journal::{Delivery, Priority};
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, ControlCharacters, Counting, FilterMode, RateLimit,
-    RetryBudgetSettings, RetryPolicy,
+    RedeliveryPolicy, RetryBudgetSettings, RetryPolicy,
 };
 
 /// Every policy of the host.
@@ -106,6 +107,16 @@ pub struct ToolPolicy {
     pub control_characters: ControlCharacters,
     /// The full name of a tool that answers when this one cannot.
     pub fallback: Option<String>,
+    /// What is owed to a call; none leaves it to the tool's own word. Default none.
+    pub delivery: Option<Delivery>,
+    /// How long the client of a durable call is kept waiting for its result. Default 30 s.
+    pub patience: Duration,
+    /// When a durable call that did not succeed is run again.
+    pub redelivery: RedeliveryPolicy,
+    /// Before which others.
+    pub priority: Priority,
+    /// JSON pointers of arguments that are secret, beside those that the schema marks.
+    pub secret_arguments: Arc<[String]>,
 }
 
 impl Default for ToolPolicy {
@@ -119,6 +130,11 @@ impl Default for ToolPolicy {
             cache: None,
             control_characters: ControlCharacters::default(),
             fallback: None,
+            delivery: None,
+            patience: Duration::from_secs(30),
+            redelivery: RedeliveryPolicy::default(),
+            priority: Priority::default(),
+            secret_arguments: Arc::new([]),
         }
     }
 }

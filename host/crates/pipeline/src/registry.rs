@@ -119,6 +119,13 @@ impl Registry {
         state
     }
 
+    /// The policy of a tool, by its name within the skill; of a tool that is not known, what counts for those of its skill.
+    pub(crate) fn policy_of(&self, skill: &str, tool: Option<&str>) -> Arc<ToolPolicy> {
+        let policies = Arc::clone(&self.read().policies);
+        let skill = policies.skills.get(skill).unwrap_or(&policies.defaults);
+        Arc::clone(tool.and_then(|tool| skill.tools.get(tool)).unwrap_or(&skill.defaults))
+    }
+
     /// Every skill that was called.
     pub(crate) fn skills(&self) -> Vec<(SkillName, Arc<SkillState>)> {
         let inner = self.read();

@@ -7,10 +7,11 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{CallId, Caller, ClientFeatures, ClientLink, Effect, Failure, Reply, Usage};
+use skillhost_journal::Priority;
 use skillhost_policy::{ArgumentBounds, Findings};
 use tokio_util::sync::CancellationToken;
 
-use crate::Policies;
+use crate::{Policies, Standing};
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -53,6 +54,41 @@ pub struct Request {
     pub cancel: CancellationToken,
     /// The call whose tool makes this one; none for a client's.
     pub parent: Option<Parent>,
+    /// What the client asks for beside the call itself.
+    pub asked: Asked,
+    /// A dead letter that is run again; none for a new call.
+    pub resume: Option<Resume>,
+}
+
+/// What a client may ask for beside the call itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Under which the call is made at most once; see [`Asked::checked`].
+    pub key: Option<String>,
+    /// That it must happen: true, or as the tool and its operator say.
+    pub durable: bool,
+    /// Before which others it is run again, where that is durable.
+    pub priority: Option<Priority>,
+}
+
+impl Asked {
+    /// A key, if it can be one.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn checked(key: &str) -> Result<&str, &'static str> {
+        let sound = (1..=255).contains(&key.len()) && !key.chars().any(char::is_control);
+        if sound { Ok(key) } else { Err("a key has 1 to 255 bytes and no control characters") }
+    }
+}
+
+/// A call that was made before.
+#[derive(Debug, Clone, Copy)]
+pub struct Resume {
+    /// It keeps its id, so that those it calls know it again.
+    pub id: CallId,
+    /// Runs before this one.
+    pub attempts: u32,
 }
 
 /// What a call inherits from the one that makes it, or in whose place it is made.
@@ -89,6 +125,10 @@ pub struct Response {
     pub stands_in: Option<StandIn>,
     /// Whether something that changes things ran, in this call or one that it made.
     pub changed: bool,
+    /// Whether the result is the one that was kept of a call under the same key.
+    pub replayed: bool,
+    /// Where the call is, when this is not its end or not the end that was hoped for.
+    pub standing: Option<Standing>,
 }
 
 /// Another tool answered.

@@ -13,8 +13,10 @@ mod control;
 pub mod deadline;
 mod fallback;
 pub mod rate_limit;
+pub mod redelivery;
 pub mod result;
 pub mod retry;
+pub mod secret;
 mod sync;
 mod verdict;
 
@@ -30,6 +32,7 @@ pub use control::ControlCharacters;
 pub use deadline::Deadline;
 pub use fallback::stands_in;
 pub use rate_limit::{Counts, Rate, RateLimit, RateLimiter, RateStats, Refused, TokenBucket};
+pub use redelivery::RedeliveryPolicy;
 pub use retry::{Delays, Failed, RetryBudget, RetryBudgetSettings, RetryPolicy, is_safe};
 pub use verdict::Counting;
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use skillhost_core::{Catalog, Clock, SkillName, SkillState};
+use skillhost_core::{Catalog, Clock, Entry, SkillName, SkillState, ToolName};
 use skillhost_engine::{Engine, LOADING, LoadStage};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -62,7 +62,7 @@ pub enum DirectoryError {
 }
 
 impl Directory {
-    /// Watch the folder and load what is in it, in the background.
+    /// Watch the folder and load what is in it, in the background. `builtin` are the host's own tools.
     ///
     /// # Errors
     /// [`DirectoryError`] when the folder cannot be read or watched now. Later it may go and come back.
@@ -73,6 +73,7 @@ impl Directory {
         settings: SkillsSettings,
         engine: Engine,
         clock: Arc<dyn Clock>,
+        builtin: Vec<(ToolName, Entry)>,
     ) -> Result<Self, DirectoryError> {
         let folder = |error| DirectoryError::Folder { dir: settings.dir.clone(), error };
         let dir = settings.dir.canonicalize().map_err(folder)?;
@@ -89,6 +90,7 @@ impl Directory {
             slots: BTreeMap::new(),
             refused: BTreeMap::new(),
             owners: Owners::new(),
+            builtin,
             loads: JoinSet::new(),
             turns: Arc::new(Semaphore::new(LOADING as usize)),
             stages,
@@ -142,6 +144,7 @@ struct Keeper {
     slots: BTreeMap<SkillName, Slot>,
     refused: BTreeMap<String, String>,
     owners: Owners,
+    builtin: Vec<(ToolName, Entry)>,
     loads: JoinSet<Answer>,
     turns: Arc<Semaphore>,
     stages: mpsc::UnboundedSender<(SkillName, u64, LoadStage)>,
@@ -418,7 +421,7 @@ impl Keeper {
     fn publish(&mut self) {
         (self.published_at, self.publish_at) = (Instant::now(), None);
         self.settled |= self.slots.values().all(Slot::settled);
-        let (catalog, owners) = listing::catalog(&self.slots, &self.owners, &self.publish.borrow());
+        let (catalog, owners) = listing::catalog(&self.slots, &self.owners, &self.builtin, &self.publish.borrow());
         self.owners = owners;
         let catalog = Catalog { settled: self.settled, refused: self.refused.clone(), ..catalog };
         self.publish.send_replace(Arc::new(catalog));

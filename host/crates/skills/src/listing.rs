@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use skillhost_core::{Catalog, Entry, SkillName};
+use skillhost_core::{Catalog, Entry, SkillName, ToolName};
 
 use crate::{
     contest::{self, Owners},
     slot::{Offer, Slot},
 };
 
-/// The tools and states of `slots`, and who owns which name now. `before` is the catalog that is published.
+/// The tools and states of `slots`, with the host's own tools, and who owns which name now. `before` is the catalog that is published.
 pub(crate) fn catalog(
     slots: &BTreeMap<SkillName, Slot>,
     owners: &Owners,
+    builtin: &[(ToolName, Entry)],
     before: &Catalog,
 ) -> (Catalog, Owners) {
     let offers = slots.iter().flat_map(|(skill, slot)| {
@@ -22,6 +23,8 @@ pub(crate) fn catalog(
     });
     let owners = contest::assign(owners, offers);
     let mut catalog = Catalog::default();
+    // Their names are reserved: no skill has one of them.
+    catalog.tools.extend(builtin.iter().cloned());
     for (name, slot) in slots {
         let mut status = slot.status(name);
         for (offer, version) in slot.serving.iter().flat_map(|v| v.tools.iter().map(move |o| (o, v))) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     grants::Grants,
+    journal::{Delivery, Priority},
     policies::{
         Breaker, Cache, Concurrency, ControlCharacters, Named, RateLimit, ResultFilter, Retry, RetryBudget,
     },
@@ -65,6 +66,29 @@ macro_rules! table {
             /// Kinds that do not count: transient, invalid-output, trap, out-of-fuel, out-of-memory, timeout.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub(crate) breaker_ignores: Option<Vec<String>>,
+            /// "durable": a call that does not succeed is kept, and run again or parked. By default as the tool itself says,
+            /// else "plain".
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) delivery: Option<Delivery>,
+            /// How long the client of a durable call waits for its result, up to 24 h; then it is told that the call goes on.
+            #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+            #[schemars(schema_with = "duration")]
+            pub(crate) patience: Option<Duration>,
+            /// When a durable call is run again, and how often, its first run counted: a preset's name or a table as of `retry`,
+            /// with up to 100 `attempts`. Delays are up to 24 h.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) redelivery: Option<Named<Retry>>,
+            /// From which age on it is parked instead, 1 s to 365 days.
+            #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+            #[schemars(schema_with = "duration")]
+            pub(crate) max_age: Option<Duration>,
+            /// Which durable calls are run again first: low, normal, high or urgent.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) priority: Option<Priority>,
+            /// JSON pointers of arguments that are kept encrypted and never shown, such as "/token", beside those that a schema
+            /// marks `writeOnly`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) secret_arguments: Option<Vec<String>>,
             $($(#[$more])* pub(crate) $key: $kind,)*
         }
 
@@ -85,6 +109,12 @@ macro_rules! table {
                     control_characters: self.control_characters,
                     breaker_counts: self.breaker_counts.clone(),
                     breaker_ignores: self.breaker_ignores.clone(),
+                    delivery: self.delivery,
+                    patience: self.patience,
+                    redelivery: self.redelivery.clone(),
+                    max_age: self.max_age,
+                    priority: self.priority,
+                    secret_arguments: self.secret_arguments.clone(),
                 }
             }
         }
@@ -107,6 +137,12 @@ pub(crate) struct Bounds {
     pub(crate) control_characters: Option<ControlCharacters>,
     pub(crate) breaker_counts: Option<Vec<String>>,
     pub(crate) breaker_ignores: Option<Vec<String>>,
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) patience: Option<Duration>,
+    pub(crate) redelivery: Option<Named<Retry>>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) secret_arguments: Option<Vec<String>>,
 }
 
 impl Bounds {
@@ -126,6 +162,12 @@ impl Bounds {
             control_characters: self.control_characters.or(there.control_characters),
             breaker_counts: self.breaker_counts.or(there.breaker_counts),
             breaker_ignores: self.breaker_ignores.or(there.breaker_ignores),
+            delivery: self.delivery.or(there.delivery),
+            patience: self.patience.or(there.patience),
+            redelivery: self.redelivery.or(there.redelivery),
+            max_age: self.max_age.or(there.max_age),
+            priority: self.priority.or(there.priority),
+            secret_arguments: self.secret_arguments.or(there.secret_arguments),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Policies written out in full, for `config show`: what a preset's name, or a table that leaves keys out, comes to.
 
 use skillhost_policy::{
-    BreakerSettings, CachePolicy, ConcurrencyLimit, Delays, Mode, RateLimit, RetryBudgetSettings,
+    BreakerSettings, CachePolicy, ConcurrencyLimit, Delays, Mode, RateLimit, RedeliveryPolicy, RetryBudgetSettings,
     RetryPolicy, Window,
 };
 
-use super::policies::{breaker, budget, cache, concurrency, rate_limit, retry};
+use super::policies::{breaker, budget, cache, concurrency, rate_limit, retry, retry_over};
 use crate::config::{
     ConfigError, Raw,
     raw::{self, Named},
@@ -27,6 +27,10 @@ impl Raw {
                 expand(&mut table.rate_limit, |said| rate_limit(&key("rate_limit"), said))?;
                 expand(&mut table.breaker, |said| breaker(&key("breaker"), said))?;
                 expand(&mut table.retry, |said| retry(&key("retry"), said).map(Some))?;
+                expand(&mut table.redelivery, |said| {
+                    let base = RedeliveryPolicy::default();
+                    retry_over(&key("redelivery"), said, &base.retry, 100).map(Some)
+                })?;
                 expand(&mut table.cache, |said| cache(&key("cache"), said))?;
             }};
         }

@@ -106,7 +106,7 @@ fn http(key: &str, raw: &raw::Http) -> Result<HttpRule, ConfigError> {
     Ok(rule)
 }
 
-fn secret(key: &str, source: &raw::Secret) -> Result<SecretSource, ConfigError> {
+pub(super) fn secret(key: &str, source: &raw::Secret) -> Result<SecretSource, ConfigError> {
     match source {
         raw::Secret::Variable(variable) => Ok(SecretSource::Variable(variable_name(key, &variable.env)?)),
         raw::Secret::File(file) if file.file.as_os_str().is_empty() => {

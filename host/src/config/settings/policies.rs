@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use skillhost_core::{SkillName, ToolName};
+use skillhost_journal::{Delivery, Priority};
 use skillhost_pipeline::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, ControlCharacters, Counting, Delays, FilterMode, Mode,
-    Rate, RateLimit, RetryBudgetSettings, RetryPolicy, Window,
+    Rate, RateLimit, RedeliveryPolicy, RetryBudgetSettings, RetryPolicy, Window,
 };
 
-use super::values::{MS, bytes, part, preset, span, within};
+use super::values::{MS, between, bytes, part, preset, span, within};
 use crate::config::{
     ConfigError,
     raw::{self, Bounds, Named},
@@ -133,8 +134,37 @@ fn tool_of(table: &str, said: &Bounds) -> Result<ToolPolicy, ConfigError> {
             Some(raw::ControlCharacters::Strip) => ControlCharacters::Strip,
             Some(raw::ControlCharacters::Refuse) => ControlCharacters::Refuse,
         },
+        delivery: said.delivery.map(|delivery| match delivery {
+            raw::Delivery::Plain => Delivery::Plain,
+            raw::Delivery::Durable => Delivery::Durable,
+        }),
+        patience: span(&key("patience"), said.patience.expect("filled"), Duration::ZERO)?,
+        redelivery: redelivery(table, said)?,
+        priority: match said.priority.expect("filled") {
+            raw::Priority::Low => Priority::Low,
+            raw::Priority::Normal => Priority::Normal,
+            raw::Priority::High => Priority::High,
+            raw::Priority::Urgent => Priority::Urgent,
+        },
+        secret_arguments: pointers(&key("secret_arguments"), said.secret_arguments.as_deref())?,
         ..ToolPolicy::default()
     })
+}
+
+fn redelivery(table: &str, said: &Bounds) -> Result<RedeliveryPolicy, ConfigError> {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+    let base = RedeliveryPolicy::default();
+    let retry = retry_over(&format!("{table}.redelivery"), said.redelivery.as_ref(), &base.retry, 100)?;
+    let key = format!("{table}.max_age");
+    Ok(RedeliveryPolicy { retry, max_age: between(&key, said.max_age.expect("filled"), Duration::from_secs(1), YEAR)? })
+}
+
+fn pointers(key: &str, said: Option<&[String]>) -> Result<Arc<[String]>, ConfigError> {
+    let said = said.unwrap_or_default();
+    match said.iter().find(|pointer| !pointer.starts_with('/')) {
+        Some(wrong) => Err(ConfigError::value(key, format!("holds `{wrong}`, which is no JSON pointer; write it like `/token`"))),
+        None => Ok(said.into()),
+    }
 }
 
 fn counting(table: &str, said: &Bounds) -> Result<Counting, ConfigError> {
@@ -303,16 +333,26 @@ pub(super) fn breaker(
 }
 
 pub(super) fn retry(key: &str, said: Option<&Named<raw::Retry>>) -> Result<RetryPolicy, ConfigError> {
+    retry_over(key, said, &RetryPolicy::default(), 20)
+}
+
+/// A retry policy of up to `most` attempts; `standard` where nothing is said.
+pub(super) fn retry_over(
+    key: &str,
+    said: Option<&Named<raw::Retry>>,
+    standard: &RetryPolicy,
+    most: u32,
+) -> Result<RetryPolicy, ConfigError> {
     let by_name = |key: &str, name: &str| preset(key, name, &RetryPolicy::PRESETS, RetryPolicy::preset);
     let table = match said {
-        None => return Ok(RetryPolicy::default()),
+        None => return Ok(standard.clone()),
         Some(Named::Preset(name)) => return by_name(key, name),
         Some(Named::Own(table)) => table,
     };
     let inner = |name| format!("{key}.{name}");
     let base = match &table.preset {
         Some(name) => by_name(&inner("preset"), name)?,
-        None => RetryPolicy::default(),
+        None => standard.clone(),
     };
     let delays = match (&table.delays, &base.delays) {
         (Some(_), _) if table.first.is_some() || table.cap.is_some() => {
@@ -340,7 +380,7 @@ pub(super) fn retry(key: &str, said: Option<&Named<raw::Retry>>) -> Result<Retry
     };
     let attempt_timeout = table.attempt_timeout.or(base.attempt_timeout);
     Ok(RetryPolicy {
-        attempts: within(&inner("attempts"), table.attempts.unwrap_or(base.attempts), 1, 20)?,
+        attempts: within(&inner("attempts"), table.attempts.unwrap_or(base.attempts), 1, most)?,
         delays,
         jitter: table.jitter.unwrap_or(base.jitter),
         attempt_timeout: attempt_timeout

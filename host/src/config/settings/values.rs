@@ -76,6 +76,15 @@ pub(super) fn span(key: &str, value: Duration, min: Duration) -> Result<Duration
     Ok(value)
 }
 
+/// A time from `min` to `max`.
+pub(super) fn between(key: &str, value: Duration, min: Duration, max: Duration) -> Result<Duration, ConfigError> {
+    if value < min || value > max {
+        let (min, max) = (humantime::format_duration(min), humantime::format_duration(max));
+        return Err(ConfigError::value(key, format!("must be from {min} to {max}")));
+    }
+    Ok(value)
+}
+
 /// The shortest time where there must be some.
 pub(super) const MS: Duration = Duration::from_millis(1);
 

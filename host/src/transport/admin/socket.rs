@@ -7,10 +7,9 @@ use std::{
         net::UnixStream,
     },
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use skillhost_pipeline::Dispatcher;
+use super::Admin;
 use tokio::{net::UnixListener, task::JoinHandle};
 
 /// The folder of the sockets, in the data folder; one a host, by its process id.
@@ -25,10 +24,10 @@ pub(crate) struct Socket {
 impl Socket {
     /// Answer on `run/PID.sock` in the data folder. Without it everything else works: why it is not there goes to the
     /// log.
-    pub(crate) fn open(data: &Path, dispatcher: Arc<Dispatcher>) -> Option<Self> {
+    pub(crate) fn open(data: &Path, admin: Admin) -> Option<Self> {
         match bind(&data.join(FOLDER)) {
             Ok((path, listener)) => {
-                let served = axum::serve(listener, super::router(dispatcher)).into_future();
+                let served = axum::serve(listener, admin.router()).into_future();
                 let task = tokio::spawn(async move {
                     // It ends with the host.
                     let _ = served.await;
@@ -36,7 +35,7 @@ impl Socket {
                 Some(Self { path, task })
             }
             Err(error) => {
-                tracing::warn!(%error, "no socket for `list` and `inspect`: they cannot show how policies stand");
+                tracing::warn!(%error, "no socket for commands beside this host: they cannot show how it stands");
                 None
             }
         }

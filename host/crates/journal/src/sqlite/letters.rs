@@ -25,7 +25,7 @@ pub(super) fn retire_oldest(db: &Connection) -> rusqlite::Result<bool> {
     let changed = db
         .prepare_cached(
             "UPDATE calls SET retired = 1 WHERE seq = \
-             (SELECT seq FROM calls WHERE state = 2 AND NOT retired ORDER BY dead_at LIMIT 1)",
+             (SELECT seq FROM calls WHERE state = 2 AND NOT retired ORDER BY dead_at, id LIMIT 1)",
         )?
         .execute([])?;
     Ok(changed == 1)
@@ -44,7 +44,7 @@ pub(super) fn claim(
     for priority in Priority::ALL.map(rows::priority) {
         let mut query = db
             .prepare_cached(
-                "SELECT due_at, id FROM calls WHERE state = 1 AND priority = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3",
+                "SELECT due_at, id FROM calls WHERE state = 1 AND priority = ?1 AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
             )
             .map_err(failed)?;
         let found = query

@@ -55,9 +55,9 @@ CREATE TABLE calls (
     sealed BLOB,
     outcome TEXT
 ) STRICT;
-CREATE INDEX due ON calls (priority, due_at) WHERE state = 1;
+CREATE INDEX due ON calls (priority, due_at, id) WHERE state = 1;
 CREATE INDEX held ON calls (owner) WHERE state = 0;
-CREATE INDEX dead ON calls (dead_at) WHERE state = 2;
+CREATE INDEX dead ON calls (dead_at, id) WHERE state = 2;
 CREATE INDEX ended ON calls (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX letters ON calls (id, state, skill, tool, kind, priority, caller, enqueued_at, retired)
     WHERE enqueued_at IS NOT NULL;

@@ -267,7 +267,7 @@ impl Model {
             return false;
         }
         let parked = self.calls.values_mut().filter(|call| call.record.state == State::Parked && !call.retired);
-        let oldest = parked.min_by_key(|call| (call.record.dead, call.record.begun, call.record.id));
+        let oldest = parked.min_by_key(|call| (call.record.dead, call.record.id));
         oldest.map(|call| call.retired = true).is_some()
     }
 

@@ -1,0 +1,109 @@
+//! Where a call is that did not simply end, in words that a model can follow.
+
+use std::time::Duration;
+
+use skillhost_core::{Block, CallId, Reply};
+use skillhost_journal::{Problem, Record, State, Timestamp};
+
+/// Where a call is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The call.
+    pub id: CallId,
+    /// Where it is.
+    pub state: State,
+    /// The word for that.
+    pub word: &'static str,
+    /// How long until it is run again.
+    pub due_in: Option<Duration>,
+    /// Why its last run did not succeed.
+    pub problem: Option<Problem>,
+}
+
+impl Standing {
+    fn new(id: CallId, state: State, letter: bool, problem: Option<Problem>) -> Self {
+        Self { id, state, word: state.as_str(letter), due_in: None, problem }
+    }
+
+    pub(super) fn of(record: &Record, now: Timestamp) -> Self {
+        Self {
+            due_in: record.due.map(|due| due.since(now)),
+            ..Self::new(record.id, record.state, record.is_letter(), record.problem.clone())
+        }
+    }
+
+    pub(crate) fn running(id: CallId) -> Self {
+        Self::new(id, State::Running, false, None)
+    }
+
+    pub(super) fn parked(id: CallId, problem: Problem) -> Self {
+        Self::new(id, State::Parked, true, Some(problem))
+    }
+
+    pub(super) fn unknown(id: CallId, problem: Problem) -> Self {
+        Self::new(id, State::Unknown, false, Some(problem))
+    }
+
+    pub(super) fn waiting(id: CallId, problem: Problem, due_in: Duration) -> Self {
+        Self { due_in: Some(due_in), ..Self::new(id, State::Waiting, true, Some(problem)) }
+    }
+
+    /// Its key is held, but what became of it is in an archive.
+    pub(super) fn archived(id: CallId) -> Self {
+        Self { word: "archived", ..Self::new(id, State::Unknown, true, None) }
+    }
+
+    /// Whether it may still succeed without anybody doing anything.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self.state, State::Running | State::Waiting)
+    }
+
+    /// What it means, and what to do.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let id = self.id;
+        let ask = format!("Ask `call_status` with {{\"id\": \"{id}\"}} what became of it.");
+        let why = self.problem.as_ref().map_or(String::new(), |problem| format!(" ({}: {})", problem.kind, problem.message));
+        let unknown = self.problem.as_ref().is_some_and(|problem| problem.unknown_effect);
+        let effect = if unknown { "It may have taken effect." } else { "Nothing took effect." };
+        match self.state {
+            State::Running => {
+                format!("Accepted: the call {id} is in progress and goes on by itself. Do not repeat it. {ask}")
+            }
+            State::Waiting => {
+                let when = match self.due_in.filter(|due| !due.is_zero()) {
+                    Some(due) => format!("in {} s", due.as_secs_f64().ceil()),
+                    None => "soon".to_owned(),
+                };
+                format!(
+                    "Accepted: the call {id} has not succeeded yet{why}. {effect} The host runs it again {when}, by itself. Do not repeat it. {ask}"
+                )
+            }
+            State::Parked => format!(
+                "The call {id} did not succeed{why}. {effect} It is kept as a dead letter until somebody decides. Do not repeat it without looking at the present state. {ask}"
+            ),
+            State::Done => format!("The call {id} has succeeded."),
+            State::Failed => format!("The call {id} failed{why}. {effect}"),
+            State::Unknown if self.word == "archived" => format!(
+                "The call {id} was made before under this key, and its record is in an archive. It is never made again under this key: use a new one for a new call."
+            ),
+            State::Unknown => format!(
+                "The call {id} was begun, and nobody knows whether it took effect{why}. It is never run again. Look at the present state before you decide; a new call needs a new key."
+            ),
+            State::Discarded => {
+                format!("The call {id} did not succeed{why}, and somebody gave it up. {effect} It is not run again.")
+            }
+        }
+    }
+
+    /// As a reply in the place of the tool's own. One that goes on is no error, unless its tool promises structured
+    /// results: clients refuse a success without one.
+    pub(crate) fn reply(&self, promises: bool) -> Reply {
+        Reply {
+            content: vec![Block::text(self.told())],
+            is_error: promises || !(self.goes_on() || self.state == State::Done),
+            ..Reply::default()
+        }
+    }
+}

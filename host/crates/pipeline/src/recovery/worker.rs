@@ -1,0 +1,191 @@
+//! Runs letters that are due, looks after what dead processes left, and tidies up.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use skillhost_core::{ClientFeatures, Effect, Failure, FailureKind, NoClient, SkillName};
+use skillhost_journal::{Delivery, Lease, Record};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Before, Letters, POLL, Recovery, arguments};
+use crate::{Asked, Dispatcher, Request, Resume};
+
+/// How often ended letters are archived and forgotten calls removed.
+const SWEEP: Duration = Duration::from_secs(600);
+/// How long to leave a journal alone that cannot be used.
+const AILING: Duration = Duration::from_secs(2);
+
+impl Recovery {
+    /// Run letters through `dispatcher` until it is dropped or `stop` is cancelled. Runs that are under way then are its calls
+    /// in flight.
+    pub async fn work(self: Arc<Self>, dispatcher: Weak<Dispatcher>, stop: CancellationToken) {
+        let Some(mut changes) = dispatcher.upgrade().map(|dispatcher| dispatcher.changes()) else { return };
+        let turns = Arc::new(Semaphore::new(self.settings.concurrency));
+        let mut loads = loaded(&changes.borrow_and_update());
+        let (mut look, mut sweep) = (Instant::now(), Instant::now() + SWEEP / 10);
+        loop {
+            let pause = match self.round(&dispatcher, &turns, &stop, &mut look, &mut sweep).await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(%error, "recovery: the journal cannot be used now");
+                    AILING
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.due.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = loaded(&changes.borrow_and_update());
+                    for (skill, load) in &now {
+                        // Another version, or other grants: what failed before may succeed now.
+                        if loads.get(skill).is_some_and(|before| before < load) {
+                            self.wake(skill).await;
+                        }
+                    }
+                    // One that is away for a moment is remembered.
+                    loads.extend(now);
+                }
+            }
+        }
+    }
+
+    async fn wake(&self, skill: &SkillName) {
+        match self.journal.wake(skill.as_str(), self.now()).await {
+            Ok(0) => {}
+            Ok(letters) => tracing::info!(%skill, letters, "recovery: the skill has changed; its letters are due"),
+            Err(error) => tracing::warn!(%skill, %error, "recovery: letters could not be made due"),
+        }
+    }
+
+    /// Do what is to be done now. Answers how long nothing will be.
+    async fn round(
+        self: &Arc<Self>,
+        dispatcher: &Weak<Dispatcher>,
+        turns: &Arc<Semaphore>,
+        stop: &CancellationToken,
+        look: &mut Instant,
+        sweep: &mut Instant,
+    ) -> Result<Duration, skillhost_journal::JournalError> {
+        if Instant::now() >= *look {
+            for record in self.journal.take_over(self.now()).await? {
+                let step = "taken-over";
+                tracing::warn!(call_id = %record.id, correlation_id = record.correlation_id, tool = record.tool, step, state = record.status(), "recovery: the process that ran it is dead");
+            }
+            // With some jitter, so that processes that began together do not look together.
+            *look = Instant::now() + POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
+        }
+        if Instant::now() >= *sweep {
+            *sweep = Instant::now() + SWEEP;
+            let letters = Letters::new(Arc::clone(self), None);
+            match letters.sweep().await {
+                Ok(0) => {}
+                Ok(archived) => tracing::info!(archived, "recovery: letters were archived"),
+                Err(error) => tracing::error!(%error, "recovery: letters cannot be archived"),
+            }
+        }
+        loop {
+            let free = turns.available_permits();
+            if free == 0 || stop.is_cancelled() {
+                // Whoever ends first says so.
+                return Ok(POLL);
+            }
+            let due = self.journal.claim(u32::try_from(free).unwrap_or(u32::MAX), self.now()).await?;
+            if due.is_empty() {
+                break;
+            }
+            for (lease, record) in due {
+                // Only this task takes turns, so there are as many as there were.
+                let Ok(turn) = Arc::clone(turns).try_acquire_owned() else { break };
+                let Some(dispatcher) = dispatcher.upgrade() else { return Ok(POLL) };
+                tokio::spawn(Arc::clone(self).run(dispatcher, lease, record, turn));
+            }
+        }
+        let until_due = self.journal.next_due().await?.map(|due| due.since(self.now()));
+        Ok(until_due.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL))
+    }
+
+    /// One letter, through the whole pipeline.
+    async fn run(
+        self: Arc<Self>,
+        dispatcher: Arc<Dispatcher>,
+        lease: Lease,
+        record: Record,
+        turn: OwnedSemaphorePermit,
+    ) {
+        let (id, attempt) = (record.id, record.attempts + 1);
+        tracing::info!(call_id = %id, correlation_id = record.correlation_id, tool = record.tool, step = "retried", attempt, "recovery");
+        let flight = self.flight(id);
+        let before = Before {
+            durable: record.delivery == Delivery::Durable || record.is_letter(),
+            safe: record.safe,
+            unknown_effect: record.problem.as_ref().is_some_and(|problem| problem.unknown_effect),
+            tries: record.tries,
+            max_tries: record.max_tries,
+            begun: record.begun,
+            gives_up: record.gives_up,
+            attended: false,
+        };
+        let (result, effect) = match self.request(&dispatcher, &record) {
+            Err(failure) => (Err(failure), Effect::None),
+            Ok(request) => {
+                let response = dispatcher.call(request).await;
+                (response.result, response.effect)
+            }
+        };
+        let policy = dispatcher.redelivery(&record.skill, &record.tool);
+        let ended = result.as_ref().map_err(|failure| (failure, effect));
+        if ended.is_ok() {
+            tracing::info!(call_id = %id, correlation_id = record.correlation_id, tool = record.tool, step = "recovered", attempt, "recovery");
+        }
+        self.settle(lease, before, &policy, ended, flight).await;
+        drop(turn);
+        self.due.notify_one();
+    }
+
+    fn request(&self, dispatcher: &Dispatcher, record: &Record) -> Result<Request, Failure> {
+        let permanent = |text: String| Failure::new(FailureKind::Permanent, text);
+        let arguments = arguments::opened(&self.sealer, record.id, &record.arguments)
+            .map_err(|error| permanent(format!("it cannot be run: {error}")))?;
+        let catalog = dispatcher.catalog();
+        if let Some(entry) = catalog.tools.get(record.tool.as_str()).filter(|entry| entry.digest != record.digest)
+        {
+            if record.pinned {
+                return Err(permanent(format!(
+                    "it is to run with {}, the version that failed, which is not loaded now; put that file back, or replay it without --pin",
+                    record.digest
+                )));
+            }
+            tracing::info!(call_id = %record.id, failed_with = %record.digest, runs_with = %entry.digest, "recovery: the skill has changed since; the version that is loaded now is used");
+        }
+        Ok(Request {
+            tool: record.tool.clone(),
+            arguments,
+            meta: record.meta.clone(),
+            correlation_id: Some(record.correlation_id.clone()),
+            caller: record.caller.clone(),
+            client: ClientFeatures::default(),
+            link: Arc::new(NoClient),
+            // Nobody is there to give up on it.
+            cancel: CancellationToken::new(),
+            parent: None,
+            asked: Asked::default(),
+            resume: Some(Resume { id: record.id, attempts: record.attempts }),
+        })
+    }
+}
+
+fn loaded(catalog: &skillhost_core::Catalog) -> HashMap<SkillName, u64> {
+    catalog.tools.values().map(|entry| (entry.skill.clone(), entry.loaded)).collect()
+}
+

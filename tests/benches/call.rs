@@ -9,7 +9,7 @@ use skillhost_core::{
     SystemClock, ToolName,
 };
 use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, OwnListeners};
-use skillhost_pipeline::{Dispatcher, Policies, Request, Settings, SkillPolicy, TokioClock};
+use skillhost_pipeline::{Asked, Dispatcher, Policies, Request, Settings, SkillPolicy, TokioClock};
 use skillhost_policy::BreakerSettings;
 use tokio::{runtime::Runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ fn one_call(criterion: &mut Criterion) {
     let (_publish, catalog) = watch::channel(Arc::new(catalog));
     let with = |policies: Policies| {
         let settings = Settings { policies: Arc::new(policies), ..Settings::default() };
-        Dispatcher::new(catalog.clone(), Arc::new(TokioClock), settings)
+        Dispatcher::new(catalog.clone(), Arc::new(TokioClock), settings, None)
     };
 
     let mut group = criterion.benchmark_group("one fresh call of text_word_count");
@@ -94,6 +94,8 @@ fn one_call(criterion: &mut Criterion) {
                     link: Arc::new(NoClient),
                     cancel: CancellationToken::new(),
                     parent: None,
+                    asked: Asked::default(),
+                    resume: None,
                 };
                 assert!(dispatcher.call(request).await.result.is_ok());
             });

@@ -147,7 +147,8 @@ struct Some_ {
 
 impl From<&Which> for view::Which {
     fn from(which: &Which) -> Self {
-        let Which { state, skill, tool, kind, caller, priority, text, older_than, newer_than } = which.clone();
+        let Which { state, skill, tool, kind, caller, priority, text, older_than, newer_than } =
+            which.clone();
         Self { state, skill, tool, kind, caller, priority, text, older_than, newer_than }
     }
 }
@@ -243,7 +244,13 @@ impl Cli {
     }
 
     /// In batches, with a bar where somebody looks on.
-    async fn many(&self, what: &str, done_word: &str, some: Some_, many: view::Many) -> anyhow::Result<ExitCode> {
+    async fn many(
+        &self,
+        what: &str,
+        done_word: &str,
+        some: Some_,
+        many: view::Many,
+    ) -> anyhow::Result<ExitCode> {
         let Some_ { ids, all, which, dry_run } = some;
         let filter = view::Which::from(&which);
         let (mut matched, mut refused) = (vec![], vec![]);
@@ -267,10 +274,13 @@ impl Cli {
             };
             let body = Some(Ask::Json(serde_json::to_value(&body)?));
             let answer = self.client.ask(Method::POST, &format!("{LETTERS}/{what}"), body).await;
-            let done: view::Done = serde_json::from_value(answer?).context("the host answers something else")?;
+            let done: view::Done =
+                serde_json::from_value(answer?).context("the host answers something else")?;
             let known = |id: &String| done.matched.contains(id);
             let missing = batch.iter().filter(|id| !known(id));
-            refused.extend(missing.map(|id| json!({"id": id, "why": "there is no such dead letter, or the filter leaves it out"})));
+            refused.extend(missing.map(
+                |id| json!({"id": id, "why": "there is no such dead letter, or the filter leaves it out"}),
+            ));
             refused.extend(done.refused.iter().map(|refused| json!(refused)));
             changed += done.changed;
             bar.inc(if all { done.matched.len() } else { batch.len() } as u64);
@@ -296,7 +306,8 @@ impl Cli {
         let lines: Box<dyn std::io::BufRead> = if file.as_os_str() == "-" {
             Box::new(std::io::stdin().lock())
         } else {
-            let opened = std::fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let opened =
+                std::fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
             Box::new(std::io::BufReader::new(opened))
         };
         let bar = self.bar("restore", None);
@@ -355,7 +366,9 @@ impl Cli {
 fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b',' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b',' => {
+                char::from(byte).to_string()
+            }
             byte => format!("%{byte:02X}"),
         })
         .collect()

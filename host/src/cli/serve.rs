@@ -8,7 +8,10 @@ use super::{Common, start, stop_on_signal};
 use crate::{
     app::{App, Open, block_on},
     config::{Raw, raw},
-    transport::{admin::{Admin, Socket}, http},
+    transport::{
+        admin::{Admin, Socket},
+        http,
+    },
 };
 
 #[derive(Debug, Args)]

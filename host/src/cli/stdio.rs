@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use super::{Common, start, stop_on_signal};
 use crate::{
     app::{App, Open, block_on},
-    transport::{admin::{Admin, Socket}, stdio},
+    transport::{
+        admin::{Admin, Socket},
+        stdio,
+    },
 };
 
 pub(super) fn run(common: &Common) -> anyhow::Result<ExitCode> {

@@ -46,7 +46,8 @@ pub(crate) fn page() -> String {
         let table = &schema["definitions"][definition];
         let heading = if heading.starts_with('[') { format!("`{heading}`") } else { heading.to_owned() };
         let _ = write!(page, "\n## {heading}\n\n| key | type | default | meaning |\n|---|---|---|---|\n");
-        let section = if definition == "DeadLetters" { "dead_letters".to_owned() } else { definition.to_lowercase() };
+        let section =
+            if definition == "DeadLetters" { "dead_letters".to_owned() } else { definition.to_lowercase() };
         for (key, property) in table["properties"].as_object().into_iter().flatten() {
             let default = match (&defaults[&section][key], section.as_str(), key.as_str()) {
                 // It depends on the machine.

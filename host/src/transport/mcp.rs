@@ -179,7 +179,9 @@ fn asked(meta: &Map<String, Value>) -> Result<Asked, ErrorData> {
     };
     let key = match meta.get(KEY) {
         None => None,
-        Some(Value::String(key)) => Some(Asked::checked(key).map_err(|expected| wrong(KEY, expected))?.to_owned()),
+        Some(Value::String(key)) => {
+            Some(Asked::checked(key).map_err(|expected| wrong(KEY, expected))?.to_owned())
+        }
         Some(_) => return Err(wrong(KEY, "it must be a text")),
     };
     let durable = match meta.get(DURABLE) {

@@ -245,7 +245,9 @@ pub(crate) fn told(failure: Failure) -> CallError {
         FailureKind::Transient => {
             failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
         }
-        FailureKind::UnknownTool | FailureKind::KeyConflict => CallError::Refused(HostError::Invalid(message)),
+        FailureKind::UnknownTool | FailureKind::KeyConflict => {
+            CallError::Refused(HostError::Invalid(message))
+        }
         FailureKind::NotReady
         | FailureKind::RateLimited
         | FailureKind::Overloaded

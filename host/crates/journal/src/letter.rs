@@ -9,9 +9,7 @@ use crate::{Arguments, Record, State, Timestamp};
 
 /// Which letter is run first among those that are due. Waiting long makes up for it: see
 /// [`Bounds::ageing`](crate::Bounds::ageing).
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Priority {
     /// Last.

@@ -83,7 +83,8 @@ impl Sealer {
         if let Some(key) = self.key.get() {
             return Ok(key);
         }
-        let key = key(&self.file).map_err(|error| SealError::Key(format!("{}: {error}", self.file.display())))?;
+        let key =
+            key(&self.file).map_err(|error| SealError::Key(format!("{}: {error}", self.file.display())))?;
         Ok(self.key.get_or_init(|| key))
     }
 }
@@ -154,7 +155,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         let prints: Vec<_> = std::thread::scope(|scope| {
-            let made: Vec<_> = (0..8).map(|_| scope.spawn(|| Sealer::new(file.clone()).fingerprint("{}").unwrap())).collect();
+            let made: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| Sealer::new(file.clone()).fingerprint("{}").unwrap()))
+                .collect();
             made.into_iter().map(|made| made.join().unwrap()).collect()
         });
         assert!(prints.iter().all(|print| *print == prints[0]));

@@ -23,8 +23,8 @@ use rusqlite::{Connection, ErrorCode};
 use skillhost_core::{CallId, Clock};
 
 use crate::{
-    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease, Page,
-    PageOf, Problem, Record, Settled, State, Stats, Timestamp,
+    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
+    Page, PageOf, Problem, Record, Settled, State, Stats, Timestamp,
 };
 use threads::{Readers, Writer};
 
@@ -97,7 +97,11 @@ impl Sqlite {
     pub fn lazy(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Self {
         let bounds = settings.bounds;
         let settings = Arc::new(settings);
-        Self { writer: Writer::start(Arc::clone(&settings), clock), readers: Readers::start(settings), bounds }
+        Self {
+            writer: Writer::start(Arc::clone(&settings), clock),
+            readers: Readers::start(settings),
+            bounds,
+        }
     }
 
     /// Open it now.
@@ -132,7 +136,8 @@ fn connect(settings: &SqliteSettings, check: bool) -> Result<Connection, Journal
         db.busy_timeout(BUSY).map_err(failed)?;
         // Looked at before anything is written: not even the mode of a file that is not ours is changed.
         schema::look(db, &file)?;
-        let sound = |db: &Connection| db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        let sound =
+            |db: &Connection| db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
         if check {
             match sound(db).map_err(failed)?.as_str() {
                 "ok" => {}
@@ -168,7 +173,9 @@ fn connect(settings: &SqliteSettings, check: bool) -> Result<Connection, Journal
 /// What SQLite says, sorted by what it means for the one who asked.
 fn failed(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => JournalError::Damaged(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            JournalError::Damaged(error.to_string())
+        }
         Some(_) => JournalError::Unavailable(error.to_string()),
         None => JournalError::Damaged(error.to_string()),
     }
@@ -256,4 +263,3 @@ impl Journal for Sqlite {
         self.writer.run(move |db, _| calls::purge(db, ended_before, limit, now))
     }
 }
-

@@ -16,7 +16,7 @@ use skillhost_core::{
     Outcome, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Usage,
 };
 use skillhost_pipeline::{
-    Dispatcher, HostPolicy, Policies, Request, Settings, SkillPolicy, TokioClock, ToolPolicy,
+    Asked, Dispatcher, HostPolicy, Policies, Request, Settings, SkillPolicy, TokioClock, ToolPolicy,
 };
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, FilterMode, Rate, RateLimit, RetryPolicy,
@@ -73,7 +73,7 @@ fn dispatcher(policies: Policies) -> Arc<Dispatcher> {
     let tools = BTreeMap::from([(ToolName::prefixed(&skill, "run").expect("a name"), entry)]);
     let (_, catalog) = watch::channel(Arc::new(Catalog { tools, settled: true, ..Catalog::default() }));
     let settings = Settings { policies: Arc::new(policies), ..Settings::default() };
-    Dispatcher::new(catalog, Arc::new(TokioClock), settings)
+    Dispatcher::new(catalog, Arc::new(TokioClock), settings, None)
 }
 
 fn off() -> Policies {
@@ -126,6 +126,8 @@ fn request(n: u64) -> Request {
         link: Arc::new(NoClient),
         cancel: CancellationToken::new(),
         parent: None,
+        asked: Asked::default(),
+        resume: None,
     }
 }
 

@@ -22,7 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{
-    Asked, Parent, Policies, PolicyReport, Recovery, Request, Response, Settings, StandIn, Standing, admission,
+    Asked, Parent, Policies, PolicyReport, Recovery, Request, Response, Settings, StandIn, Standing,
+    admission,
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
@@ -428,9 +429,9 @@ fn effect_of(result: &Result<Reply, Failure>, tally: &Tally) -> Effect {
     match result {
         Ok(_) => Effect::Unknown,
         // An attempt that began and was not told to its end.
-        Err(failure) if tally.effect == Effect::None => {
-            failure.kind.effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal)
-        }
+        Err(failure) if tally.effect == Effect::None => failure
+            .kind
+            .effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal),
         Err(_) => tally.effect,
     }
 }

@@ -19,8 +19,8 @@ use std::{
 
 use skillhost_core::{Call, CallId, Clock, Digest, Effect, Entry, Failure, FailureKind, Reply};
 use skillhost_journal::{
-    Begun, Delivery, Ending, Intent, Journal, JournalError, Key, Known, Lease, Priority, Problem, Record, Sealer,
-    Settled, State, Timestamp,
+    Begun, Delivery, Ending, Intent, Journal, JournalError, Key, Known, Lease, Priority, Problem, Record,
+    Sealer, Settled, State, Timestamp,
 };
 use skillhost_policy::{
     RedeliveryPolicy, is_safe,
@@ -160,15 +160,17 @@ impl Recovery {
             if known.fingerprint != key.fingerprint {
                 return Err(Failure::new(
                     FailureKind::KeyConflict,
-                    format!("the key `{}` was used before with other arguments, for the call {}", key.key, known.id),
+                    format!(
+                        "the key `{}` was used before with other arguments, for the call {}",
+                        key.key, known.id
+                    ),
                 ));
             }
             let runs = known.record.as_ref().is_some_and(|record| record.state == State::Running);
             if !runs || self.clock.now() >= patience {
                 return Ok(Some(self.answer(known)));
             }
-            let flight =
-                self.flights.lock().unwrap_or_else(PoisonError::into_inner).get(&known.id).cloned();
+            let flight = self.flights.lock().unwrap_or_else(PoisonError::into_inner).get(&known.id).cloned();
             let ended = async {
                 match flight {
                     // It is dropped when the call has ended.

@@ -421,7 +421,8 @@ impl Keeper {
     fn publish(&mut self) {
         (self.published_at, self.publish_at) = (Instant::now(), None);
         self.settled |= self.slots.values().all(Slot::settled);
-        let (catalog, owners) = listing::catalog(&self.slots, &self.owners, &self.builtin, &self.publish.borrow());
+        let (catalog, owners) =
+            listing::catalog(&self.slots, &self.owners, &self.builtin, &self.publish.borrow());
         self.owners = owners;
         let catalog = Catalog { settled: self.settled, refused: self.refused.clone(), ..catalog };
         self.publish.send_replace(Arc::new(catalog));

@@ -23,7 +23,11 @@ fn problem(letter: &Value) -> String {
     let message = text(&problem["message"]).replace('\n', " ");
     let short: String = message.chars().take(60).collect();
     let effect = if problem["effect"] == "unknown" { " (may have taken effect)" } else { "" };
-    format!("{}: {short}{}{effect}", text(&problem["kind"]), if short.len() < message.len() { "…" } else { "" })
+    format!(
+        "{}: {short}{}{effect}",
+        text(&problem["kind"]),
+        if short.len() < message.len() { "…" } else { "" }
+    )
 }
 
 pub(super) fn list(value: &Value) -> String {
@@ -32,7 +36,7 @@ pub(super) fn list(value: &Value) -> String {
     if letters.is_empty() {
         page.push_str("no dead letters\n");
     } else {
-        let _ = writeln!(page, "{:<36} {:<9} {:<24} {:>5}  {}", "ID", "STATE", "TOOL", "RUNS", "LAST FAILURE");
+        let _ = writeln!(page, "{:<36} {:<9} {:<24} {:>5}  LAST FAILURE", "ID", "STATE", "TOOL", "RUNS");
     }
     for letter in letters {
         let _ = writeln!(
@@ -80,7 +84,13 @@ pub(super) fn whole(letter: &Value) -> String {
     }
     if !letter["problem"].is_null() {
         let problem = &letter["problem"];
-        let _ = writeln!(page, "{:<13} {}: {}", "last failure", text(&problem["kind"]), text(&problem["message"]));
+        let _ = writeln!(
+            page,
+            "{:<13} {}: {}",
+            "last failure",
+            text(&problem["kind"]),
+            text(&problem["message"])
+        );
         let _ = writeln!(page, "{:<13} {}", "effect", text(&problem["effect"]));
     }
     let _ = writeln!(page, "{:<13} {}", "arguments", text(&letter["arguments"]));
@@ -89,7 +99,8 @@ pub(super) fn whole(letter: &Value) -> String {
     }
     page.push_str("\nhistory\n");
     for event in letter["history"].as_array().into_iter().flatten() {
-        let detail = event["detail"].as_str().map(|detail| format!("  {}", harmless(detail).replace('\n', " ")));
+        let detail =
+            event["detail"].as_str().map(|detail| format!("  {}", harmless(detail).replace('\n', " ")));
         let _ = writeln!(
             page,
             "  {}  {:<10} run {}{}",

@@ -1,8 +1,8 @@
 //! Policies written out in full, for `config show`: what a preset's name, or a table that leaves keys out, comes to.
 
 use skillhost_policy::{
-    BreakerSettings, CachePolicy, ConcurrencyLimit, Delays, Mode, RateLimit, RedeliveryPolicy, RetryBudgetSettings,
-    RetryPolicy, Window,
+    BreakerSettings, CachePolicy, ConcurrencyLimit, Delays, Mode, RateLimit, RedeliveryPolicy,
+    RetryBudgetSettings, RetryPolicy, Window,
 };
 
 use super::policies::{breaker, budget, cache, concurrency, rate_limit, retry, retry_over};

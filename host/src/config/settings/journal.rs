@@ -7,7 +7,7 @@ use skillhost_journal::{Bounds, OnFull};
 
 use super::{
     grants::secret,
-    values::{bytes, between, within},
+    values::{between, bytes, within},
 };
 use crate::config::{ConfigError, raw};
 
@@ -57,7 +57,12 @@ pub(super) fn journal(
         keep: between("journal.keep", journal.keep.expect(set), SECOND, YEAR)?,
         park_unknown: letters.unknown_effects.expect(set),
         concurrency: within("dead_letters.concurrency", letters.concurrency.expect(set), 1, 1_000)?,
-        archive_after: between("dead_letters.archive_after", letters.archive_after.expect(set), SECOND, YEAR * 10)?,
+        archive_after: between(
+            "dead_letters.archive_after",
+            letters.archive_after.expect(set),
+            SECOND,
+            YEAR * 10,
+        )?,
     })
 }
 

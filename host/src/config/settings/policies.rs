@@ -156,13 +156,19 @@ fn redelivery(table: &str, said: &Bounds) -> Result<RedeliveryPolicy, ConfigErro
     let base = RedeliveryPolicy::default();
     let retry = retry_over(&format!("{table}.redelivery"), said.redelivery.as_ref(), &base.retry, 100)?;
     let key = format!("{table}.max_age");
-    Ok(RedeliveryPolicy { retry, max_age: between(&key, said.max_age.expect("filled"), Duration::from_secs(1), YEAR)? })
+    Ok(RedeliveryPolicy {
+        retry,
+        max_age: between(&key, said.max_age.expect("filled"), Duration::from_secs(1), YEAR)?,
+    })
 }
 
 fn pointers(key: &str, said: Option<&[String]>) -> Result<Arc<[String]>, ConfigError> {
     let said = said.unwrap_or_default();
     match said.iter().find(|pointer| !pointer.starts_with('/')) {
-        Some(wrong) => Err(ConfigError::value(key, format!("holds `{wrong}`, which is no JSON pointer; write it like `/token`"))),
+        Some(wrong) => Err(ConfigError::value(
+            key,
+            format!("holds `{wrong}`, which is no JSON pointer; write it like `/token`"),
+        )),
         None => Ok(said.into()),
     }
 }

@@ -77,9 +77,18 @@ pub(super) fn span(key: &str, value: Duration, min: Duration) -> Result<Duration
 }
 
 /// A time from `min` to `max`.
-pub(super) fn between(key: &str, value: Duration, min: Duration, max: Duration) -> Result<Duration, ConfigError> {
+pub(super) fn between(
+    key: &str,
+    value: Duration,
+    min: Duration,
+    max: Duration,
+) -> Result<Duration, ConfigError> {
     if value < min || value > max {
-        let (min, max) = (humantime::format_duration(min), humantime::format_duration(max));
+        let told = |span: Duration| match span.as_secs() / (24 * 3_600) {
+            0 => humantime::format_duration(span).to_string(),
+            days => format!("{days}d"),
+        };
+        let (min, max) = (told(min), told(max));
         return Err(ConfigError::value(key, format!("must be from {min} to {max}")));
     }
     Ok(value)

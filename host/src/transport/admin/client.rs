@@ -120,11 +120,13 @@ impl Client {
                 }
             }
         };
-        let (status, value) = timeout(LONG_PATIENCE, answered).await.context("the host does not answer in time")??;
+        let (status, value) =
+            timeout(LONG_PATIENCE, answered).await.context("the host does not answer in time")??;
         if status.is_success() {
             return Ok(value);
         }
-        let message = value["error"]["message"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned);
+        let message =
+            value["error"]["message"].as_str().map_or_else(|| status.to_string(), ToOwned::to_owned);
         Err(anyhow::anyhow!(message))
     }
 }
@@ -136,7 +138,9 @@ fn request(method: Method, path: &str, body: Option<Ask>) -> anyhow::Result<Requ
         Some(Ask::Json(value)) => {
             request.header(CONTENT_TYPE, "application/json").body(Body::from(value.to_string()))?
         }
-        Some(Ask::Lines(lines)) => request.header(CONTENT_TYPE, "application/jsonl").body(Body::from(lines))?,
+        Some(Ask::Lines(lines)) => {
+            request.header(CONTENT_TYPE, "application/jsonl").body(Body::from(lines))?
+        }
     })
 }
 

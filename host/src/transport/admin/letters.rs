@@ -41,9 +41,18 @@ pub(super) fn router() -> Router<Admin> {
         .route(STATS, get(stats))
         .route("/admin/dead-letters/{id}/replay", post(replay_one))
         .route("/admin/dead-letters/{id}/discard", post(discard_one))
-        .route(REPLAY, post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Replay, body).await))
-        .route(DISCARD, post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Discard, body).await))
-        .route(ARCHIVE, post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Archive, body).await))
+        .route(
+            REPLAY,
+            post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Replay, body).await),
+        )
+        .route(
+            DISCARD,
+            post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Discard, body).await),
+        )
+        .route(
+            ARCHIVE,
+            post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Archive, body).await),
+        )
         .route(RESTORE, post(restore))
 }
 
@@ -85,7 +94,9 @@ fn answer(result: Result<Response, Problem>) -> Response {
         Err(problem) => problem,
     };
     let (status, code) = match &problem {
-        Problem::Wrong(_) | Problem::Letters(LettersError::Arguments(_)) => (StatusCode::BAD_REQUEST, "wrong-request"),
+        Problem::Wrong(_) | Problem::Letters(LettersError::Arguments(_)) => {
+            (StatusCode::BAD_REQUEST, "wrong-request")
+        }
         Problem::Letters(LettersError::Missing(_)) => (StatusCode::NOT_FOUND, "no-letter"),
         Problem::Letters(LettersError::State(..)) => (StatusCode::CONFLICT, "wrong-state"),
         Problem::Letters(LettersError::Journal(JournalError::Unavailable(_))) => {
@@ -93,7 +104,9 @@ fn answer(result: Result<Response, Problem>) -> Response {
         }
         Problem::Letters(LettersError::Journal(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "journal-damaged"),
         Problem::Letters(LettersError::Seal(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "secrets-unreadable"),
-        Problem::Letters(LettersError::Archive { .. }) => (StatusCode::INTERNAL_SERVER_ERROR, "archive-unwritable"),
+        Problem::Letters(LettersError::Archive { .. }) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "archive-unwritable")
+        }
     };
     let message = match problem {
         Problem::Wrong(message) => message,
@@ -102,7 +115,10 @@ fn answer(result: Result<Response, Problem>) -> Response {
     refusal(status, code, &message)
 }
 
-async fn list(State(admin): State<Admin>, said: Result<Query<BTreeMap<String, String>>, QueryRejection>) -> Response {
+async fn list(
+    State(admin): State<Admin>,
+    said: Result<Query<BTreeMap<String, String>>, QueryRejection>,
+) -> Response {
     let work = async {
         let Query(said) = said?;
         let (which, part) = query(said)?;
@@ -209,10 +225,12 @@ async fn many(admin: Admin, deed: Deed, body: Body<Many>) -> Response {
             ..Done::default()
         };
         let (fit, unfit): (Vec<_>, Vec<_>) = page.letters.iter().partition(|letter| deed.fits(letter.state));
-        done.refused.extend(unfit.into_iter().map(|letter| Refused {
-            id: letter.id.to_string(),
-            why: format!("it is {}", letter.status()),
-        }));
+        done.refused.extend(
+            unfit.into_iter().map(|letter| Refused {
+                id: letter.id.to_string(),
+                why: format!("it is {}", letter.status()),
+            }),
+        );
         let fit: Vec<CallId> = fit.into_iter().map(|letter| letter.id).collect();
         if many.dry_run {
             done.changed = fit.len() as u64;

@@ -5,13 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     POLICIES, letters,
-    view::{Done, EditBody, ListView, Many, ReplayBody, WholeView, Which},
+    view::{Done, EditBody, ListView, Many, ReplayBody, Which, WholeView},
 };
 
 /// OpenAPI 3.1.
 pub(super) fn document() -> Value {
-    let mut generator =
-        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator();
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
     macro_rules! of {
         ($type:ty) => {
             generator.subschema_for::<$type>().to_value()
@@ -36,7 +37,10 @@ pub(super) fn document() -> Value {
             "patch": one(operation("Change its arguments or its priority", Some(&edit), &whole)),
         }),
     );
-    path(letters::EXPLAIN, json!({"get": one(operation("Why it is there, and what can be done", None, &object))}));
+    path(
+        letters::EXPLAIN,
+        json!({"get": one(operation("Why it is there, and what can be done", None, &object))}),
+    );
     path(
         "/admin/dead-letters/{id}/replay",
         json!({"post": one(operation("Run it again, or earlier", Some(&replay), &whole))}),
@@ -46,7 +50,8 @@ pub(super) fn document() -> Value {
     path(letters::DISCARD, json!({"post": operation("Give many up", Some(&many), &done)}));
     path(letters::ARCHIVE, json!({"post": operation("Move many to the archive", Some(&many), &done)}));
     let mut restore = operation("Put letters back from lines of an archive", None, &object);
-    restore["requestBody"] = json!({"required": true, "content": {"application/jsonl": {"schema": {"type": "string"}}}});
+    restore["requestBody"] =
+        json!({"required": true, "content": {"application/jsonl": {"schema": {"type": "string"}}}});
     path(letters::RESTORE, json!({"post": restore}));
     path("/admin/openapi.json", json!({"get": operation("This document", None, &object)}));
     json!({
@@ -75,7 +80,8 @@ fn operation(summary: &str, body: Option<&Value>, answer: &Value) -> Value {
         },
     });
     if let Some(body) = body {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": body}}});
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": body}}});
     }
     operation
 }
@@ -98,4 +104,3 @@ fn queries() -> Value {
     }
     all.into()
 }
-

@@ -26,15 +26,19 @@ impl AdminSettings {
     pub(crate) fn token(&self) -> anyhow::Result<Option<Token>> {
         let Some(source) = &self.token else { return Ok(None) };
         let token = match source {
-            SecretSource::Variable(name) => {
-                std::env::var(name).with_context(|| format!("the variable {name} of `admin.token` cannot be read"))?
-            }
+            SecretSource::Variable(name) => std::env::var(name)
+                .with_context(|| format!("the variable {name} of `admin.token` cannot be read"))?,
             SecretSource::File(path) => std::fs::read_to_string(path)
                 .with_context(|| format!("the file {} of `admin.token` cannot be read", path.display()))?,
         };
         let token = token.trim_end_matches(['\r', '\n']);
         if !LENGTH.contains(&token.len()) {
-            bail!("`admin.token` has {} bytes; it must have {} to {}", token.len(), LENGTH.start(), LENGTH.end());
+            bail!(
+                "`admin.token` has {} bytes; it must have {} to {}",
+                token.len(),
+                LENGTH.start(),
+                LENGTH.end()
+            );
         }
         Ok(Some(Token(Digest::of(token.as_bytes()))))
     }

@@ -328,7 +328,8 @@ impl Part {
 /// A query, whose values are all texts.
 pub(super) fn query(mut said: BTreeMap<String, String>) -> Result<(Which, Part), String> {
     let limit = said.remove("limit");
-    let limit = limit.map(|text| text.parse().map_err(|_| format!("`limit` is `{text}`, which is no number")));
+    let limit =
+        limit.map(|text| text.parse().map_err(|_| format!("`limit` is `{text}`, which is no number")));
     let part = Part { after: said.remove("after"), limit: limit.transpose()? };
     let which = said.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
     let which = serde_json::from_value(Value::Object(which)).map_err(|error| error.to_string())?;

@@ -10,8 +10,8 @@ use super::{
     rows::{self, COLUMNS, damaged, int, note},
 };
 use crate::{
-    Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, OnFull, Problem, Record, Settled, State,
-    Step, Timestamp,
+    Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, OnFull, Problem, Record, Settled,
+    State, Step, Timestamp,
 };
 
 pub(super) fn begin(
@@ -194,7 +194,8 @@ fn end(
 }
 
 fn is_letter(db: &Connection, id: CallId) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM calls WHERE id = ?1 AND enqueued_at IS NOT NULL")?.exists([id.as_bytes()])
+    db.prepare_cached("SELECT 1 FROM calls WHERE id = ?1 AND enqueued_at IS NOT NULL")?
+        .exists([id.as_bytes()])
 }
 
 fn finish(
@@ -252,7 +253,9 @@ pub(super) fn take_over(
         let ids = db
             .prepare_cached("SELECT id FROM calls WHERE state = 0 AND owner = ?1 ORDER BY id")
             .and_then(|mut query| {
-                query.query_map([number.cast_signed()], |row| row.get(0))?.collect::<Result<Vec<[u8; 16]>, _>>()
+                query
+                    .query_map([number.cast_signed()], |row| row.get(0))?
+                    .collect::<Result<Vec<[u8; 16]>, _>>()
             })
             .map_err(failed)?;
         for id in ids.into_iter().map(CallId::from_bytes) {
@@ -271,7 +274,9 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
     let (record, park_unknown) = db
         .prepare_cached(&query)
         .and_then(|mut query| {
-            query.query_row([id.as_bytes()], |row| Ok((rows::record(row)?, row.get::<_, bool>("park_unknown")?)))
+            query.query_row([id.as_bytes()], |row| {
+                Ok((rows::record(row)?, row.get::<_, bool>("park_unknown")?))
+            })
         })
         .map_err(|error| damaged(id, error))?;
     let problem = Problem::interrupted();

@@ -11,13 +11,15 @@ use super::{
     rows::{self, COLUMNS, int, note},
 };
 use crate::{
-    Changed, Delivery, Edit, Event, Filter, JournalError, Lease, Page, PageOf, Priority, Record, State, Stats,
-    Step, Timestamp,
+    Changed, Delivery, Edit, Event, Filter, JournalError, Lease, Page, PageOf, Priority, Record, State,
+    Stats, Step, Timestamp,
 };
 
 /// Letters that wait, run or are parked.
 pub(super) fn open(db: &Connection) -> rusqlite::Result<u64> {
-    db.prepare_cached("SELECT n FROM open_letters")?.query_row([], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    db.prepare_cached("SELECT n FROM open_letters")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
 }
 
 /// Mark the letter that was parked first for the archive; whether there is one.
@@ -117,9 +119,12 @@ fn conditions(filter: &Filter) -> (String, Vec<Box<dyn ToSql>>) {
         sql.push_str(" AND ");
         sql.push_str(&condition.replace('?', &format!("?{}", values.len())));
     };
-    for (condition, value) in
-        [("skill = ?", &filter.skill), ("tool = ?", &filter.tool), ("kind = ?", &filter.kind), ("caller = ?", &filter.caller)]
-    {
+    for (condition, value) in [
+        ("skill = ?", &filter.skill),
+        ("tool = ?", &filter.tool),
+        ("kind = ?", &filter.kind),
+        ("caller = ?", &filter.caller),
+    ] {
         if let Some(value) = value {
             and(condition, Box::new(value.clone()));
         }
@@ -193,7 +198,8 @@ pub(super) fn stats(db: &Connection, capacity: u64) -> Result<Stats, JournalErro
         };
         let open = "enqueued_at IS NOT NULL AND NOT retired AND state IN (1, 2)";
         let named = |groups: Vec<(String, u64)>, word: &dyn Fn(usize) -> Option<&'static str>| {
-            let named = groups.into_iter().filter_map(|(n, count)| Some((word(n.parse().ok()?)?.to_owned(), count)));
+            let named =
+                groups.into_iter().filter_map(|(n, count)| Some((word(n.parse().ok()?)?.to_owned(), count)));
             named.collect::<BTreeMap<_, _>>()
         };
         let states = groups(
@@ -301,15 +307,19 @@ pub(super) fn replay(
     work().map_err(failed).map(|()| Changed::Yes)
 }
 
-pub(super) fn discard(db: &Connection, id: CallId, by: &str, now: Timestamp) -> Result<Changed, JournalError> {
+pub(super) fn discard(
+    db: &Connection,
+    id: CallId,
+    by: &str,
+    now: Timestamp,
+) -> Result<Changed, JournalError> {
     let letter = match changeable(db, id)? {
         Ok(letter) => letter,
         Err(refused) => return Ok(refused),
     };
     let work = || {
-        db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, ended_at = ?3 WHERE id = ?1")?.execute(
-            params![id.as_bytes(), rows::state(State::Discarded), int(now)],
-        )?;
+        db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, ended_at = ?3 WHERE id = ?1")?
+            .execute(params![id.as_bytes(), rows::state(State::Discarded), int(now)])?;
         note(db, id, now, Step::Discarded, letter.attempts, Some(&format!("by {by}")))?;
         release(db, id)
     };

@@ -66,14 +66,17 @@ fn lock(folder: &Path, pid: u32) -> io::Result<(String, PathBuf, File)> {
 
 /// Numbers of owners that are dead.
 pub(super) fn dead(db: &Connection, folder: &Path, but: u64) -> Result<Vec<(u64, String)>, JournalError> {
-    let mut query = db.prepare_cached("SELECT number, lock FROM owners WHERE number <> ?1").map_err(super::failed)?;
+    let mut query =
+        db.prepare_cached("SELECT number, lock FROM owners WHERE number <> ?1").map_err(super::failed)?;
     let rows = query
         .query_map([but.cast_signed()], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))
         .and_then(Iterator::collect::<Result<Vec<(u64, String)>, _>>)
         .map_err(super::failed)?;
     let mut dead = vec![];
     for (number, lock) in rows {
-        if is_dead(&folder.join(&lock)).map_err(|error| JournalError::Unavailable(format!("{lock}: {error}")))? {
+        if is_dead(&folder.join(&lock))
+            .map_err(|error| JournalError::Unavailable(format!("{lock}: {error}")))?
+        {
             dead.push((number, lock));
         }
     }

@@ -50,7 +50,8 @@ fn maybe_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>
 /// JSON that must be an object, when it is there.
 fn object(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
     let text: Option<String> = row.get(column)?;
-    let sound = |text: &String| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
+    let sound =
+        |text: &String| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
     match text {
         Some(text) if !sound(&text) => Err(wrong(column)),
         text => Ok(text),
@@ -107,9 +108,8 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 /// One call; a row that cannot be read is damage, not absence.
 pub(super) fn get(db: &Connection, id: CallId) -> Result<Option<Record>, JournalError> {
-    let mut query = db
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM calls WHERE id = ?1"))
-        .map_err(super::failed)?;
+    let mut query =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM calls WHERE id = ?1")).map_err(super::failed)?;
     query.query_row([id.as_bytes()], record).optional().map_err(|error| damaged(id, error))
 }
 

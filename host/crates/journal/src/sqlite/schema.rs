@@ -131,7 +131,8 @@ fn version(db: &Connection, file: &str) -> Result<i64, JournalError> {
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(super::failed);
     let (version, application) = (pragma("user_version")?, pragma("application_id")?);
     let tables = || {
-        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map_err(super::failed)
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+            .map_err(super::failed)
     };
     let ours = application == i64::from(APPLICATION);
     if !ours && (version != 0 || tables()? != 0) {

@@ -72,7 +72,8 @@ impl Writer {
     pub(super) fn start(settings: Arc<SqliteSettings>, clock: Arc<dyn Clock>) -> Self {
         let (operations, waiting) = channel();
         let run = move || write(&waiting, &settings, &*clock);
-        let thread = thread::Builder::new().name("journal".into()).spawn(run).expect("a thread can be started");
+        let thread =
+            thread::Builder::new().name("journal".into()).spawn(run).expect("a thread can be started");
         Self { operations: Some(operations), thread: Some(thread) }
     }
 

@@ -11,8 +11,8 @@ use proptest::{prelude::*, sample::Index};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use skillhost_core::{CallId, Caller, Digest};
 use skillhost_journal::{
-    Arguments, Begun, Bounds, Changed, Delivery, Edit, Ending, Filter, Intent, Journal, Key, Known, Lease, OnFull,
-    PageOf, Priority, Problem, Settled, State, Step, Timestamp,
+    Arguments, Begun, Bounds, Changed, Delivery, Edit, Ending, Filter, Intent, Journal, Key, Known, Lease,
+    OnFull, PageOf, Priority, Problem, Settled, State, Step, Timestamp,
 };
 
 pub(crate) use model::Model;
@@ -225,7 +225,8 @@ impl<S: Subject> Test<S> {
         match op {
             Op::Pass(_) => Told::default(),
             Op::Begin(start) => {
-                let answer = block_on(journal(start.process).begin(intent(start, model.count, now), now)).unwrap();
+                let answer =
+                    block_on(journal(start.process).begin(intent(start, model.count, now), now)).unwrap();
                 match answer {
                     Begun::Yes(lease) => {
                         self.leases.push(lease);
@@ -237,7 +238,8 @@ impl<S: Subject> Test<S> {
             }
             Op::Leave(start) => {
                 let start = Start { key: None, ..start.clone() };
-                block_on(journal(start.process).leave(intent(&start, model.count, now), problem(true), now)).unwrap();
+                block_on(journal(start.process).leave(intent(&start, model.count, now), problem(true), now))
+                    .unwrap();
                 Told::default()
             }
             Op::Settle(nth, process, ended) => {
@@ -309,7 +311,8 @@ impl<S: Subject> Test<S> {
                 if self.archive.is_empty() {
                     return Told::default();
                 }
-                let (record, history) = skillhost_journal::archive::read(nth.get::<String>(&self.archive)).unwrap();
+                let (record, history) =
+                    skillhost_journal::archive::read(nth.get::<String>(&self.archive)).unwrap();
                 let id = record.id;
                 let new = block_on(any.restore(Box::new(record), history.clone(), now)).unwrap();
                 if new {

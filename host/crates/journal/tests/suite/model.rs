@@ -147,7 +147,8 @@ impl Model {
                     .values()
                     .filter_map(|call| Some((call.record.due.filter(|due| *due <= now)?, call)))
                     .map(|(due, call)| {
-                        let level = Priority::ALL.iter().position(|p| *p == call.record.priority).unwrap() as i64;
+                        let level =
+                            Priority::ALL.iter().position(|p| *p == call.record.priority).unwrap() as i64;
                         (due.0 as i64 - level * ageing, call.record.id)
                     })
                     .collect();
@@ -169,7 +170,8 @@ impl Model {
             }
             Op::Kill(process) => {
                 self.dead.insert(self.processes[*process]);
-                self.processes[*process] = self.processes.iter().max().unwrap().max(self.dead.last().unwrap()) + 1;
+                self.processes[*process] =
+                    self.processes.iter().max().unwrap().max(self.dead.last().unwrap()) + 1;
                 Told::default()
             }
             Op::TakeOver(_) => {
@@ -231,12 +233,18 @@ impl Model {
             }
             Op::Purge => {
                 let (keys, calls) = (self.keys.len(), self.calls.len());
-                let open: BTreeSet<_> =
-                    self.calls.values().filter(|call| call.record.ended.is_none()).map(|call| call.record.id).collect();
+                let open: BTreeSet<_> = self
+                    .calls
+                    .values()
+                    .filter(|call| call.record.ended.is_none())
+                    .map(|call| call.record.id)
+                    .collect();
                 self.keys.retain(|_, held| held.expires > now || open.contains(&held.call));
                 let held: BTreeSet<_> = self.keys.values().map(|held| held.call).collect();
                 let gone = self.calls.extract_if(.., |id, call| {
-                    call.record.ended.is_some_and(|at| at < now) && !call.record.is_letter() && !held.contains(id)
+                    call.record.ended.is_some_and(|at| at < now)
+                        && !call.record.is_letter()
+                        && !held.contains(id)
                 });
                 self.gone.extend(gone.map(|(id, _)| id));
                 Told::of((keys - self.keys.len() + calls - self.calls.len()) as u64)
@@ -266,7 +274,8 @@ impl Model {
         if self.bounds.on_full == OnFull::Refuse {
             return false;
         }
-        let parked = self.calls.values_mut().filter(|call| call.record.state == State::Parked && !call.retired);
+        let parked =
+            self.calls.values_mut().filter(|call| call.record.state == State::Parked && !call.retired);
         let oldest = parked.min_by_key(|call| (call.record.dead, call.record.id));
         oldest.map(|call| call.retired = true).is_some()
     }
@@ -308,8 +317,7 @@ impl Model {
             outcome: None,
         };
         let owner = self.processes[start.process];
-        let call =
-            Call { record, history: vec![], park_unknown: start.park_unknown, owner, retired: false };
+        let call = Call { record, history: vec![], park_unknown: start.park_unknown, owner, retired: false };
         self.calls.insert(id, call);
         id
     }
@@ -388,7 +396,8 @@ impl Model {
         if told {
             call.history.push((now, Step::TakenOver, record.attempts));
         }
-        let runs_again = durable && record.safe && record.tries + 1 < record.max_tries && now < record.gives_up;
+        let runs_again =
+            durable && record.safe && record.tries + 1 < record.max_tries && now < record.gives_up;
         let judged = durable || record.is_letter() || (call.park_unknown && !record.safe);
         let ending = match (runs_again, judged) {
             (true, _) => Ending::Again { problem, due: now, spent: true },

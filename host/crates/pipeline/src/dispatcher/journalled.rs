@@ -133,8 +133,7 @@ impl Dispatcher {
             });
             before.attended = left.load(Ordering::Relaxed);
             let ended = result.as_ref().map_err(|failure| (failure, effect_of(&result, &tally)));
-            let standing =
-                recovery.settle(lease, before, &state.policy.redelivery, ended, flight).await;
+            let standing = recovery.settle(lease, before, &state.policy.redelivery, ended, flight).await;
             (result, tally, standing)
         };
         let mut task = self.calls.spawn(work.instrument(Span::current()));

@@ -2,9 +2,13 @@
 
 mod breakers;
 mod cache;
+mod durable;
 mod fake;
 mod fallbacks;
 mod filter;
+mod keeping;
+mod keys;
+mod letters;
 mod life;
 mod rates;
 mod retries;
@@ -20,7 +24,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use skillhost_core::{Block, Caller, ClientFeatures, Outcome, SkillName, SkillState, ToolName, Usage};
+use skillhost_core::{
+    Block, Caller, ClientFeatures, Outcome, SkillName, SkillState, ToolName, ToolSpec, Usage,
+};
 use skillhost_policy::{
     BreakerSettings, ConcurrencyLimit, Delays, Findings, Mode, Rate, RateLimit, RetryBudgetSettings,
 };

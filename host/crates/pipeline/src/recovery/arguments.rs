@@ -17,7 +17,8 @@ pub(super) fn kept(
 ) -> Result<Arguments, Failure> {
     let shown = call.arguments.as_deref().cloned();
     let marked = secret::marked(entry.spec.input.raw());
-    let pointers = || marked.iter().map(String::as_str).chain(policy.secret_arguments.iter().map(String::as_str));
+    let pointers =
+        || marked.iter().map(String::as_str).chain(policy.secret_arguments.iter().map(String::as_str));
     let Some(text) = shown.as_deref().filter(|_| pointers().next().is_some()) else {
         return Ok(Arguments { shown, sealed: None });
     };

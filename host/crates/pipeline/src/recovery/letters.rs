@@ -156,7 +156,8 @@ impl Letters {
         let mut pointers = vec![];
         if let Some(sealed) = &letter.arguments.sealed {
             let secrets = self.recovery.sealer.open(id, sealed)?;
-            let secrets: Map<String, Value> = serde_json::from_str(&secrets).map_err(|_| SealError::Broken)?;
+            let secrets: Map<String, Value> =
+                serde_json::from_str(&secrets).map_err(|_| SealError::Broken)?;
             pointers.extend(secrets.keys().cloned());
             secret::put_back(&mut new, secrets);
         }
@@ -165,7 +166,10 @@ impl Letters {
             let schema = &entry.spec.input;
             schema.validate(&new, new.to_string().len()).map_err(|violations| {
                 let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-                LettersError::Arguments(format!("the tool does not take these arguments: {}", lines.join("; ")))
+                LettersError::Arguments(format!(
+                    "the tool does not take these arguments: {}",
+                    lines.join("; ")
+                ))
             })?;
             pointers.extend(secret::marked(schema.raw()));
         }
@@ -207,8 +211,9 @@ impl Letters {
             if matches!(letter.state, State::Running | State::Waiting) {
                 continue;
             }
-            let line = archive::write(&letter, history)
-                .map_err(|error| LettersError::Journal(JournalError::Damaged(format!("call {id}: {error}"))))?;
+            let line = archive::write(&letter, history).map_err(|error| {
+                LettersError::Journal(JournalError::Damaged(format!("call {id}: {error}")))
+            })?;
             lines.push_str(&line);
             lines.push('\n');
             written.push((*id, letter.state));

@@ -64,12 +64,17 @@ impl Standing {
     pub fn told(&self) -> String {
         let id = self.id;
         let ask = format!("Ask `call_status` with {{\"id\": \"{id}\"}} what became of it.");
-        let why = self.problem.as_ref().map_or(String::new(), |problem| format!(" ({}: {})", problem.kind, problem.message));
+        let why = self
+            .problem
+            .as_ref()
+            .map_or(String::new(), |problem| format!(" ({}: {})", problem.kind, problem.message));
         let unknown = self.problem.as_ref().is_some_and(|problem| problem.unknown_effect);
         let effect = if unknown { "It may have taken effect." } else { "Nothing took effect." };
         match self.state {
             State::Running => {
-                format!("Accepted: the call {id} is in progress and goes on by itself. Do not repeat it. {ask}")
+                format!(
+                    "Accepted: the call {id} is in progress and goes on by itself. Do not repeat it. {ask}"
+                )
             }
             State::Waiting => {
                 let when = match self.due_in.filter(|due| !due.is_zero()) {
@@ -92,7 +97,9 @@ impl Standing {
                 "The call {id} was begun, and nobody knows whether it took effect{why}. It is never run again. Look at the present state before you decide; a new call needs a new key."
             ),
             State::Discarded => {
-                format!("The call {id} did not succeed{why}, and somebody gave it up. {effect} It is not run again.")
+                format!(
+                    "The call {id} did not succeed{why}, and somebody gave it up. {effect} It is not run again."
+                )
             }
         }
     }

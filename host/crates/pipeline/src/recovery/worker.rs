@@ -63,7 +63,9 @@ impl Recovery {
     async fn wake(&self, skill: &SkillName) {
         match self.journal.wake(skill.as_str(), self.now()).await {
             Ok(0) => {}
-            Ok(letters) => tracing::info!(%skill, letters, "recovery: the skill has changed; its letters are due"),
+            Ok(letters) => {
+                tracing::info!(%skill, letters, "recovery: the skill has changed; its letters are due");
+            }
             Err(error) => tracing::warn!(%skill, %error, "recovery: letters could not be made due"),
         }
     }
@@ -158,7 +160,8 @@ impl Recovery {
         let arguments = arguments::opened(&self.sealer, record.id, &record.arguments)
             .map_err(|error| permanent(format!("it cannot be run: {error}")))?;
         let catalog = dispatcher.catalog();
-        if let Some(entry) = catalog.tools.get(record.tool.as_str()).filter(|entry| entry.digest != record.digest)
+        if let Some(entry) =
+            catalog.tools.get(record.tool.as_str()).filter(|entry| entry.digest != record.digest)
         {
             if record.pinned {
                 return Err(permanent(format!(
@@ -188,4 +191,3 @@ impl Recovery {
 fn loaded(catalog: &skillhost_core::Catalog) -> HashMap<SkillName, u64> {
     catalog.tools.values().map(|entry| (entry.skill.clone(), entry.loaded)).collect()
 }
-

@@ -15,7 +15,7 @@ use skillhost_core::{
     SkillState, SkillStatus, ToolName, ToolSpec,
 };
 
-use super::*;
+use super::{keeping::Keeping, *};
 use crate::{SkillPolicy, TokioClock, ToolPolicy};
 
 pub(super) type Answer = Result<Outcome, Failure>;
@@ -74,6 +74,8 @@ pub(super) struct Bench {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) publish: watch::Sender<Arc<Catalog>>,
     pub(super) running: Arc<AtomicUsize>,
+    /// None where no journal is kept.
+    pub(super) keeping: Option<Keeping>,
 }
 
 pub(super) const ANY: &str = r#"{"type":"object"}"#;
@@ -111,12 +113,39 @@ pub(super) fn bench_with(spec: Arc<ToolSpec>, started: bool, script: Script) -> 
     assemble(tools, running, Policies::default())
 }
 
+/// One tool of a kind, with a journal.
+pub(super) fn kept(
+    policies: Policies,
+    spec: Arc<ToolSpec>,
+    script: impl Fn(Call) -> Answer + Send + Sync + 'static,
+) -> Bench {
+    let running = Arc::new(AtomicUsize::new(0));
+    let skill = SkillName::new("fake").unwrap();
+    let script: Script = Box::new(move |call| {
+        let answer = script(call);
+        Box::pin(async { answer })
+    });
+    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true });
+    let tools = BTreeMap::from([(ToolName::prefixed(&skill, "run").unwrap(), entry(&skill, spec, invoke))]);
+    assemble_with(tools, running, policies, Some(Keeping::new(|_, _| {})))
+}
+
 fn entry(skill: &SkillName, spec: Arc<ToolSpec>, invoke: Arc<dyn Invoke>) -> Entry {
     let (skill, digest, timeout) = (skill.clone(), Digest::of(b""), Duration::from_secs(10));
     Entry { spec, skill, digest, loaded: 1, timeout, invoke }
 }
 
 fn assemble(tools: BTreeMap<ToolName, Entry>, running: Arc<AtomicUsize>, policies: Policies) -> Bench {
+    assemble_with(tools, running, policies, None)
+}
+
+fn assemble_with(
+    mut tools: BTreeMap<ToolName, Entry>,
+    running: Arc<AtomicUsize>,
+    policies: Policies,
+    keeping: Option<Keeping>,
+) -> Bench {
+    tools.extend(keeping.as_ref().map(|keeping| crate::call_status(&keeping.recovery)));
     let skills = tools.values().map(|entry| {
         let mut serving = status(&entry.skill, SkillState::Ready);
         serving.serving = Some(entry.digest);
@@ -125,13 +154,26 @@ fn assemble(tools: BTreeMap<ToolName, Entry>, running: Arc<AtomicUsize>, policie
     let catalog = Catalog { skills: skills.collect(), tools, settled: true, ..Catalog::default() };
     let (publish, catalog) = watch::channel(Arc::new(catalog));
     let settings = Settings { policies: Arc::new(policies), ..Settings::default() };
-    let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), settings);
-    Bench { dispatcher, publish, running }
+    let recovery = keeping.as_ref().map(|keeping| Arc::clone(&keeping.recovery));
+    let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), settings, recovery);
+    Bench { dispatcher, publish, running, keeping }
 }
 
 /// The skills `fake` and `other`, each with the tools `run`, which may do anything, `same`, which is idempotent, and
 /// `read`, which is read-only.
 pub(super) fn world<F>(policies: Policies, script: impl Fn(Call) -> F + Send + Sync + 'static) -> Bench
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    kept_world(policies, None, script)
+}
+
+/// The same, with a journal.
+pub(super) fn kept_world<F>(
+    policies: Policies,
+    keeping: Option<Keeping>,
+    script: impl Fn(Call) -> F + Send + Sync + 'static,
+) -> Bench
 where
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -149,13 +191,14 @@ where
                 idempotent: Some(tool == "same"),
                 ..Annotations::default()
             };
+            let input = r#"{"type":"object","properties":{"token":{"type":"string","writeOnly":true}}}"#;
             let spec =
-                ToolSpec { name: tool.into(), annotations, ..Arc::into_inner(spec(ANY, None)).unwrap() };
+                ToolSpec { name: tool.into(), annotations, ..Arc::into_inner(spec(input, None)).unwrap() };
             let full = ToolName::prefixed(&skill, tool).unwrap();
             tools.insert(full, entry(&skill, Arc::new(spec), invoke.clone()));
         }
     }
-    assemble(tools, running, policies)
+    assemble_with(tools, running, policies, keeping)
 }
 
 /// Policies that differ from the defaults in what `change` does to every skill and to its tools.
@@ -256,6 +299,8 @@ pub(super) fn request(tool: &str, arguments: Value) -> Request {
         link: Arc::new(NoClient),
         cancel: CancellationToken::new(),
         parent: None,
+        asked: Asked::default(),
+        resume: None,
     }
 }
 

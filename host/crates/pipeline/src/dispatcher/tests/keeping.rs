@@ -1,0 +1,225 @@
+//! A journal for tests in paused time: it answers before time can pass, and fails when told to.
+
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Instant, SystemTime},
+};
+
+use futures::executor::block_on;
+use skillhost_journal::{
+    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
+    Page, PageOf, Problem, Record, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous,
+    Timestamp,
+};
+
+use super::*;
+use crate::{Letters, Recovery, RecoverySettings};
+
+/// Wall-clock time that goes as tokio's does.
+struct Wall {
+    began: tokio::time::Instant,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000) + self.began.elapsed()
+    }
+}
+
+/// Everything that keeps calls, in a folder of its own.
+pub(super) struct Keeping {
+    pub(super) recovery: Arc<Recovery>,
+    pub(super) journal: Arc<Immediate>,
+    pub(super) folder: Arc<tempfile::TempDir>,
+}
+
+impl Keeping {
+    pub(super) fn new(change: impl FnOnce(&mut RecoverySettings, &mut Bounds)) -> Self {
+        Self::of(Arc::new(tempfile::tempdir().unwrap()), change)
+    }
+
+    /// Another process on the folder.
+    pub(super) fn of(
+        folder: Arc<tempfile::TempDir>,
+        change: impl FnOnce(&mut RecoverySettings, &mut Bounds),
+    ) -> Self {
+        let path = folder.path();
+        let mut settings = RecoverySettings::new(path.join("archive"));
+        let mut sqlite = SqliteSettings {
+            synchronous: Synchronous::Off,
+            ..SqliteSettings::new(path.join("journal.sqlite"), path.join("run"))
+        };
+        change(&mut settings, &mut sqlite.bounds);
+        let clock: Arc<dyn Clock> = Arc::new(Wall { began: tokio::time::Instant::now() });
+        let inner = Sqlite::lazy(sqlite, Arc::clone(&clock));
+        let journal = Arc::new(Immediate { inner, ailing: AtomicBool::new(false) });
+        let sealer = Sealer::new(path.join("journal.key"));
+        let recovery = Recovery::new(journal.clone(), sealer, clock, settings);
+        Self { recovery, journal, folder }
+    }
+
+    pub(super) fn letters(&self) -> Letters {
+        Letters::new(Arc::clone(&self.recovery), None)
+    }
+
+    pub(super) async fn all(&self) -> Vec<Record> {
+        self.journal.letters(Filter::default(), PageOf { after: None, limit: 1_000 }).await.unwrap().letters
+    }
+
+    /// The only letter there is.
+    pub(super) async fn only(&self) -> Record {
+        let mut all = self.all().await;
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    /// Rows in the journal, letters or not.
+    pub(super) fn rows(&self) -> u64 {
+        let file = self.folder.path().join("journal.sqlite");
+        if !file.exists() {
+            return 0;
+        }
+        let db = rusqlite::Connection::open(file).unwrap();
+        db.query_row("SELECT count(*) FROM calls", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
+    }
+}
+
+/// Waits for each answer in place: paused time goes on when every task waits, and must not while a disk works.
+pub(super) struct Immediate {
+    inner: Sqlite,
+    /// Whether the disk is full.
+    pub(super) ailing: AtomicBool,
+}
+
+impl Immediate {
+    fn now<T: Send + 'static>(&self, answer: impl FnOnce(&Sqlite) -> Answer<T>) -> Answer<T> {
+        let answer = match self.ailing.load(Ordering::SeqCst) {
+            true => Err(JournalError::Unavailable("the disk is full".into())),
+            false => block_on(answer(&self.inner)),
+        };
+        Box::pin(async { answer })
+    }
+}
+
+impl Journal for Immediate {
+    fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun> {
+        self.now(|inner| inner.begin(intent, now))
+    }
+
+    fn settle(&self, lease: Lease, ending: Ending, now: Timestamp) -> Answer<Settled> {
+        self.now(|inner| inner.settle(lease, ending, now))
+    }
+
+    fn leave(&self, intent: Intent, problem: Problem, now: Timestamp) -> Answer<()> {
+        self.now(|inner| inner.leave(intent, problem, now))
+    }
+
+    fn known(&self, caller: &str, tool: &str, key: &str, now: Timestamp) -> Answer<Option<Known>> {
+        self.now(|inner| inner.known(caller, tool, key, now))
+    }
+
+    fn get(&self, id: CallId) -> Answer<Option<Record>> {
+        self.now(|inner| inner.get(id))
+    }
+
+    fn claim(&self, max: u32, now: Timestamp) -> Answer<Vec<(Lease, Record)>> {
+        self.now(|inner| inner.claim(max, now))
+    }
+
+    fn next_due(&self) -> Answer<Option<Timestamp>> {
+        self.now(|inner| inner.next_due())
+    }
+
+    fn wake(&self, skill: &str, now: Timestamp) -> Answer<u64> {
+        self.now(|inner| inner.wake(skill, now))
+    }
+
+    fn take_over(&self, now: Timestamp) -> Answer<Vec<Record>> {
+        self.now(|inner| inner.take_over(now))
+    }
+
+    fn letters(&self, filter: Filter, page: PageOf) -> Answer<Page> {
+        self.now(|inner| inner.letters(filter, page))
+    }
+
+    fn history(&self, id: CallId) -> Answer<Vec<Event>> {
+        self.now(|inner| inner.history(id))
+    }
+
+    fn stats(&self) -> Answer<Stats> {
+        self.now(|inner| inner.stats())
+    }
+
+    fn edit(&self, id: CallId, edit: Edit, by: String, now: Timestamp) -> Answer<Changed> {
+        self.now(|inner| inner.edit(id, edit, by, now))
+    }
+
+    fn replay(&self, id: CallId, due: Timestamp, pin: bool, by: String, now: Timestamp) -> Answer<Changed> {
+        self.now(|inner| inner.replay(id, due, pin, by, now))
+    }
+
+    fn discard(&self, id: CallId, by: String, now: Timestamp) -> Answer<Changed> {
+        self.now(|inner| inner.discard(id, by, now))
+    }
+
+    fn archivable(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<Vec<CallId>> {
+        self.now(|inner| inner.archivable(ended_before, limit, now))
+    }
+
+    fn archived(&self, id: CallId, state: State) -> Answer<bool> {
+        self.now(|inner| inner.archived(id, state))
+    }
+
+    fn restore(&self, letter: Box<Record>, history: Vec<Event>, now: Timestamp) -> Answer<bool> {
+        self.now(|inner| inner.restore(letter, history, now))
+    }
+
+    fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64> {
+        self.now(|inner| inner.purge(ended_before, limit, now))
+    }
+}
+
+impl Bench {
+    pub(super) fn keeping(&self) -> &Keeping {
+        self.keeping.as_ref().expect("a journal is kept")
+    }
+
+    /// Run letters that are due, for as long as the answer lives.
+    pub(super) fn work(&self) -> tokio_util::sync::DropGuard {
+        let stop = CancellationToken::new();
+        let recovery = Arc::clone(&self.keeping().recovery);
+        tokio::spawn(recovery.work(Arc::downgrade(&self.dispatcher), stop.clone()));
+        stop.drop_guard()
+    }
+
+    /// What `call_status` says.
+    pub(super) async fn status(&self, id: CallId) -> Value {
+        let reply = self.call_with("call_status", json!({"id": id.to_string()})).await.result.unwrap();
+        reply.structured.unwrap_or_else(|| json!({"none": reply.content.len()}))
+    }
+}
+
+/// A call with a key.
+pub(super) fn keyed(tool: &str, arguments: Value, key: &str) -> Request {
+    Request { asked: Asked { key: Some(key.into()), ..Asked::default() }, ..request(tool, arguments) }
+}
+
+/// A durable call.
+pub(super) fn durable(tool: &str, arguments: Value) -> Request {
+    Request { asked: Asked { durable: true, ..Asked::default() }, ..request(tool, arguments) }
+}
+
+/// No retry within a call, no breaker, and letters that come back every ten seconds.
+pub(super) fn plainly() -> Policies {
+    policies(|skill, tool| {
+        tool.retry.attempts = 1;
+        skill.breaker.mode = Mode::Disabled;
+        tool.redelivery.retry.delays = Delays::Listed(Arc::new([Duration::from_secs(10)]));
+        tool.redelivery.retry.jitter = false;
+        tool.redelivery.retry.attempts = 3;
+    })
+}

@@ -1,6 +1,8 @@
 //! End-to-end tests: the real binary, real components, one file a behaviour.
 
 mod command_line;
+mod crash;
+mod dead_letters;
 mod directory;
 mod dist;
 mod grants;
@@ -12,7 +14,9 @@ mod matrix;
 mod plugins;
 mod policies;
 mod protocol;
+mod recovery;
 mod sandbox;
+mod syncs;
 
 /// Compiled code, shared between tests and runs.
 const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-data");

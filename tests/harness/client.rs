@@ -94,6 +94,31 @@ impl Client {
         self.begin("tools/call", json!({"name": tool, "arguments": arguments}))
     }
 
+    /// Begin a call with something in its `_meta`.
+    pub fn begin_call_with(&mut self, tool: &str, arguments: Value, meta: Value) -> u64 {
+        self.begin("tools/call", json!({"name": tool, "arguments": arguments, "_meta": meta}))
+    }
+
+    /// Call a tool with something in its `_meta`, and wait for its result.
+    pub fn call_with(&mut self, tool: &str, arguments: Value, meta: Value) -> Value {
+        let id = self.begin_call_with(tool, arguments, meta);
+        self.wait(id)["result"].take()
+    }
+
+    /// The next message, whatever it is; none when the process has ended.
+    pub fn next_message(&mut self) -> Option<Value> {
+        if !self.seen.is_empty() {
+            return Some(self.seen.remove(0));
+        }
+        self.messages.recv_timeout(PATIENCE).ok()
+    }
+
+    /// End it as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
     /// Wait for the response with this id.
     pub fn wait(&mut self, id: u64) -> Value {
         self.wait_for(&format!("the response {id}"), |message| {
@@ -142,6 +167,11 @@ impl Client {
 
     /// Names of all tools.
     pub fn tools(&mut self) -> Vec<String> {
+        self.all_tools().into_iter().filter(|name| name != "call_status").collect()
+    }
+
+    /// The same with the host's own.
+    pub fn all_tools(&mut self) -> Vec<String> {
         let response = self.request("tools/list", json!({}));
         let tools = response["result"]["tools"].as_array().expect("tools").clone();
         tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()

@@ -2,10 +2,12 @@
 
 mod client;
 mod faulty;
+mod syncs;
 mod web;
 
 use std::{
-    fs,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::Arc,
@@ -15,6 +17,7 @@ use std::{
 pub use client::{Client, Server};
 pub use faulty::{faulty, patched};
 use serde_json::Value;
+pub use syncs::Syncs;
 use tempfile::TempDir;
 pub use web::{Asked, Web, response};
 
@@ -70,14 +73,42 @@ pub struct Host {
     root: Arc<TempDir>,
     config: String,
     data: PathBuf,
+    /// Where compiled code is shared.
+    cache: Option<PathBuf>,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(cache) = &self.cache {
+            link(&self.data.join("compiled"), cache);
+        }
+    }
+}
+
+/// Compiled code of `from` in `to` as well. Others may do the same at the same time.
+fn link(from: &Path, to: &Path) {
+    for engine in fs::read_dir(from).into_iter().flatten().flatten() {
+        let to = to.join(engine.file_name());
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&to);
+        made.expect("a folder for compiled code");
+        let mut files: Vec<_> = fs::read_dir(engine.path()).into_iter().flatten().flatten().collect();
+        // Sums last: what has one is whole.
+        files.sort_by_key(|file| file.path().extension().is_some_and(|extension| extension == "sum"));
+        for file in files {
+            // There already, or half-made and gone by now.
+            let _ = fs::hard_link(file.path(), to.join(file.file_name()));
+        }
+    }
 }
 
 impl Host {
-    /// A host with an empty skills folder. Compiled code is shared between tests, under `cache`.
+    /// A host with an empty skills folder. Compiled code is shared between tests, under `cache`; all else is its own.
     pub fn new(cache: &str) -> Self {
         let root = Arc::new(tempfile::tempdir().expect("a folder"));
         fs::create_dir(root.path().join("skills")).expect("a skills folder");
-        Self { root, config: String::new(), data: cache.into() }
+        let (data, cache) = (root.path().join("state"), Path::new(cache).join("compiled"));
+        link(&cache, &data.join("compiled"));
+        Self { root, config: String::new(), data, cache: Some(cache) }
     }
 
     /// The same with the sample skills and `faulty`.
@@ -89,8 +120,9 @@ impl Host {
         host
     }
 
-    /// Keep state in a folder of its own.
+    /// Share nothing with other tests, not even compiled code.
     pub fn own_data(mut self) -> Self {
+        self.cache = None;
         self.data = self.root.path().join("data");
         self
     }
@@ -167,6 +199,11 @@ impl Host {
     /// An MCP client over stdio.
     pub fn stdio(&self) -> Client {
         Client::start(self.command(&["stdio"]), Arc::clone(&self.root))
+    }
+
+    /// An MCP client over stdio of this command.
+    pub fn client(&self, command: Command) -> Client {
+        Client::start(command, Arc::clone(&self.root))
     }
 
     /// An HTTP server on a free port.

@@ -81,11 +81,10 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
                 return Err(ErrorData::missing_required_client_capability(capabilities(&failure.missing)));
             }
             _ => {
-                let text = match &response.standing {
-                    // Where the call is says more than what its failure means.
-                    Some(standing) => format!("{} [{}]\n{}", failure.message, failure.kind, standing.told()),
-                    None => told(&failure, response.effect),
-                };
+                let mut text = told(&failure, response.effect);
+                if let Some(standing) = &response.standing {
+                    text = format!("{text}\n{}", standing.kept());
+                }
                 CallToolResult::error(vec![ContentBlock::text(text)])
             }
         },

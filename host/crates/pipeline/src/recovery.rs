@@ -175,7 +175,13 @@ impl Recovery {
                 match flight {
                     // It is dropped when the call has ended.
                     Some(mut flight) => while flight.changed().await.is_ok() {},
-                    None => tokio::time::sleep(ELSEWHERE).await,
+                    None => {
+                        // Its process may be dead, and nobody have seen it yet.
+                        if let Err(error) = self.take_over().await {
+                            tracing::warn!(%error, "recovery: the journal cannot be used now");
+                        }
+                        tokio::time::sleep(ELSEWHERE).await;
+                    }
                 }
             };
             tokio::select! {
@@ -184,6 +190,18 @@ impl Recovery {
                 () = cancel.cancelled() => return Err(cancelled()),
             }
         }
+    }
+
+    /// Look after what dead processes left.
+    async fn take_over(&self) -> Result<(), JournalError> {
+        let taken = self.journal.take_over(self.now()).await?;
+        for record in &taken {
+            tracing::warn!(call_id = %record.id, correlation_id = record.correlation_id, tool = record.tool, step = "taken-over", state = record.status(), "recovery: the process that ran it is dead");
+        }
+        if !taken.is_empty() {
+            self.due.notify_one();
+        }
+        Ok(())
     }
 
     fn answer(&self, known: Known) -> Held {
@@ -262,7 +280,7 @@ impl Recovery {
                 Err(failure) => failure.message,
                 Ok(left) => match left.await {
                     Ok(()) => {
-                        tracing::warn!(call_id = %id, outcome = kind.code(), step = "parked", "recovery: it may have taken effect; left as a dead letter");
+                        tracing::warn!(call_id = %id, kind = kind.code(), step = "parked", "recovery: it may have taken effect; left as a dead letter");
                         return Some(Standing::parked(id, problem));
                     }
                     Err(error) => error.to_string(),
@@ -372,18 +390,18 @@ fn told(id: CallId, ending: &Ending) {
     match ending {
         Ending::Done(_) => {}
         Ending::Failed(problem) => {
-            tracing::debug!(call_id = %id, step = "failed", outcome = problem.kind, "recovery");
+            tracing::debug!(call_id = %id, step = "failed", kind = problem.kind, "recovery");
         }
         Ending::Unknown(problem) => {
-            tracing::warn!(call_id = %id, step = "unknown", outcome = problem.kind, "recovery: nobody knows whether it took effect");
+            tracing::warn!(call_id = %id, step = "unknown", kind = problem.kind, "recovery: nobody knows whether it took effect");
         }
         Ending::Again { problem, due, spent } => {
             let step = if *spent { "failed" } else { "refused" };
-            tracing::info!(call_id = %id, step, outcome = problem.kind, "recovery");
+            tracing::info!(call_id = %id, step, kind = problem.kind, "recovery");
             tracing::info!(call_id = %id, step = "scheduled", %due, "recovery: it will be run again");
         }
         Ending::Parked(problem) => {
-            tracing::warn!(call_id = %id, step = "parked", outcome = problem.kind, reason = problem.message, "recovery: somebody must judge it");
+            tracing::warn!(call_id = %id, step = "parked", kind = problem.kind, reason = problem.message, "recovery: somebody must judge it");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! loaded by its mode.
 #![cfg(target_family = "wasm")]
 
+mod effects;
 mod files;
 mod keeping;
 mod mode;

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, net::SocketAddrV4, time::Duration};
 
-use crate::{files, keeping, network};
+use crate::{effects, files, keeping, network};
 use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 use skillhost_sdk::{
     Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Reply, Tool,
@@ -52,6 +52,7 @@ pub(crate) const ALL: &[Definition] = &[
     random::definition(),
     deep_json::definition(),
     bad_meta::definition(),
+    effects::record::definition(),
     files::reach::definition(),
     files::folders::definition(),
     network::http::definition(),

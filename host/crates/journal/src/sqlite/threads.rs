@@ -204,19 +204,31 @@ fn one(
 type Query = Box<dyn FnOnce(Result<&Connection, JournalError>) + Send>;
 
 pub(super) struct Readers {
-    queries: Sender<Query>,
+    /// None while it is dropped.
+    queries: Option<Sender<Query>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Drop for Readers {
+    /// Whoever closes the file last leaves nothing beside it.
+    fn drop(&mut self) {
+        self.queries = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Readers {
     pub(super) fn start(settings: Arc<SqliteSettings>) -> Self {
         let (queries, waiting) = channel::<Query>();
         let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..READERS {
+        let start = |_| {
             let (waiting, settings) = (Arc::clone(&waiting), Arc::clone(&settings));
             let run = move || read(&waiting, &settings);
-            thread::Builder::new().name("journal-read".into()).spawn(run).expect("a thread can be started");
-        }
-        Self { queries }
+            thread::Builder::new().name("journal-read".into()).spawn(run).expect("a thread can be started")
+        };
+        Self { queries: Some(queries), threads: (0..READERS).map(start).collect() }
     }
 
     pub(super) fn run<T: Send + 'static>(
@@ -227,7 +239,9 @@ impl Readers {
         let query: Query = Box::new(move |db| {
             let _ = answer.send(db.and_then(work));
         });
-        let _ = self.queries.send(query);
+        if let Some(queries) = &self.queries {
+            let _ = queries.send(query);
+        }
         Box::pin(async move { answered.await.unwrap_or_else(|_| Err(gone())) })
     }
 }

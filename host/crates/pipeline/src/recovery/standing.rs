@@ -104,6 +104,19 @@ impl Standing {
         }
     }
 
+    /// What to add to the failure that was told already.
+    #[must_use]
+    pub fn kept(&self) -> String {
+        let id = self.id;
+        match self.state {
+            State::Parked => format!(
+                "The call is kept as the dead letter {id} until somebody decides; `call_status` tells what became of it."
+            ),
+            State::Unknown => format!("It is known as {id}, and is never run again under its key."),
+            _ => self.told(),
+        }
+    }
+
     /// As a reply in the place of the tool's own. One that goes on is no error, unless its tool promises structured
     /// results: clients refuse a success without one.
     pub(crate) fn reply(&self, promises: bool) -> Reply {

@@ -80,10 +80,7 @@ impl Recovery {
         sweep: &mut Instant,
     ) -> Result<Duration, skillhost_journal::JournalError> {
         if Instant::now() >= *look {
-            for record in self.journal.take_over(self.now()).await? {
-                let step = "taken-over";
-                tracing::warn!(call_id = %record.id, correlation_id = record.correlation_id, tool = record.tool, step, state = record.status(), "recovery: the process that ran it is dead");
-            }
+            self.take_over().await?;
             // With some jitter, so that processes that began together do not look together.
             *look = Instant::now() + POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
         }

@@ -4,8 +4,11 @@ use skillhost_journal::{State, Step};
 
 use super::{keeping::*, *};
 
+/// Which call ran, and as which attempt.
+type Runs = Arc<Mutex<Vec<(CallId, u32)>>>;
+
 /// Fails as the script says, run by run; then succeeds with the number of the run.
-fn failing(policies: Policies, kinds: &[FailureKind]) -> (Bench, Arc<Mutex<Vec<(CallId, u32)>>>) {
+fn failing(policies: Policies, kinds: &[FailureKind]) -> (Bench, Runs) {
     let runs = Arc::new(Mutex::new(vec![]));
     let (seen, kinds) = (Arc::clone(&runs), kinds.to_vec());
     let bench = kept_world(policies, Some(Keeping::new(|_, _| {})), move |call| {
@@ -85,14 +88,16 @@ async fn what_may_have_taken_effect_is_run_again_only_when_that_is_safe() {
         assert_eq!(response.standing.as_ref().unwrap().word, "parked");
         assert_eq!(failed(response).kind, kind);
         after(600).await;
-        assert_eq!((runs.lock().unwrap().len(), bench.keeping().only().await.state), (1, State::Parked));
+        assert_eq!(bench.keeping().only().await.state, State::Parked);
+        assert_eq!(runs.lock().unwrap().len(), 1);
 
         let (bench, runs) = failing(plainly(), &[kind]);
         let _worker = bench.work();
         let response = bench.dispatcher.call(durable("fake_same", json!({}))).await;
         assert_eq!(response.standing.unwrap().word, "waiting");
         after(11).await;
-        assert_eq!((runs.lock().unwrap().len(), bench.keeping().only().await.state), (2, State::Done));
+        assert_eq!(bench.keeping().only().await.state, State::Done);
+        assert_eq!(runs.lock().unwrap().len(), 2);
     }
 }
 

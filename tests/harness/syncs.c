@@ -1,4 +1,5 @@
-/* Counts syncs of a process: one byte appended to the file named by SYNCS for each. Loaded by LD_PRELOAD. */
+/* Counts syncs of a process: one byte appended to the file named by SYNCS for each. Loaded by LD_PRELOAD. With SYNCS_US
+   each takes that many microseconds more, as on a slower disk. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
@@ -6,6 +7,9 @@
 #include <unistd.h>
 
 static void count(void) {
+    const char *slower = getenv("SYNCS_US");
+    if (slower != NULL)
+        usleep((useconds_t)atoi(slower));
     const char *path = getenv("SYNCS");
     if (path == NULL)
         return;

@@ -117,48 +117,60 @@ pub(super) fn settle(
     // The fence: only the newest lease says what becomes of a call, and only once.
     let held = db
         .prepare_cached(
-            "SELECT attempts, tries, enqueued_at IS NOT NULL OR durable FROM calls \
+            "SELECT attempts, tries, enqueued_at IS NOT NULL, durable FROM calls \
              WHERE id = ?1 AND owner = ?2 AND epoch = ?3 AND state = 0",
         )
         .and_then(|mut query| {
             query
                 .query_row(
                     params![lease.id.as_bytes(), lease.owner.cast_signed(), lease.epoch.cast_signed()],
-                    |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?, row.get::<_, bool>(2)?)),
+                    |row| {
+                        Ok(Was {
+                            attempts: row.get(0)?,
+                            tries: row.get(1)?,
+                            letter: row.get(2)?,
+                            durable: row.get(3)?,
+                        })
+                    },
                 )
                 .optional()
         })
         .map_err(failed)?;
-    let Some(counts) = held else { return Ok(Settled::Fenced) };
-    end(db, lease.id, ending, counts, now).map_err(failed)?;
+    let Some(was) = held else { return Ok(Settled::Fenced) };
+    end(db, lease.id, ending, was, now).map_err(failed)?;
     Ok(Settled::Yes)
 }
 
-/// What `ending` makes of a running call. `told` is whether its life is told in a history.
-fn end(
-    db: &Connection,
-    id: CallId,
-    ending: &Ending,
-    (attempts, tries, told): (u32, u32, bool),
-    now: Timestamp,
-) -> rusqlite::Result<()> {
+/// A running call, as far as its ending depends on it.
+#[derive(Clone, Copy)]
+struct Was {
+    attempts: u32,
+    tries: u32,
+    letter: bool,
+    durable: bool,
+}
+
+/// What `ending` makes of a running call.
+fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -> rusqlite::Result<()> {
     let spent = u32::from(!matches!(ending, Ending::Again { spent: false, .. }));
-    let attempts = attempts + spent;
-    db.prepare_cached("UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3 WHERE id = ?1")?
-        .execute(params![id.as_bytes(), attempts, tries + spent])?;
+    let (attempts, tries) = (was.attempts + spent, was.tries + spent);
+    // Its life is told in a history.
+    let told = was.letter || was.durable;
     let fails = |problem: &Problem, step| {
         note(db, id, now, step, attempts, Some(&format!("{}: {}", problem.kind, problem.message)))
     };
+    if let Ending::Done(outcome) = ending {
+        db.prepare_cached(
+            "UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3, state = ?4, ended_at = ?5, outcome = ?6 WHERE id = ?1",
+        )?
+        .execute(params![id.as_bytes(), attempts, tries, rows::state(State::Done), int(now), outcome])?;
+        // Only a letter recovers; a durable call that succeeds at once is nothing to tell of.
+        return if was.letter { note(db, id, now, Step::Recovered, attempts, None) } else { Ok(()) };
+    }
+    db.prepare_cached("UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3 WHERE id = ?1")?
+        .execute(params![id.as_bytes(), attempts, tries])?;
     match ending {
-        Ending::Done(outcome) => {
-            db.prepare_cached("UPDATE calls SET state = ?2, ended_at = ?3, outcome = ?4 WHERE id = ?1")?
-                .execute(params![id.as_bytes(), rows::state(State::Done), int(now), outcome])?;
-            // Only a letter recovers; a durable call that succeeds at once is nothing to tell of.
-            if is_letter(db, id)? {
-                note(db, id, now, Step::Recovered, attempts, None)?;
-            }
-            Ok(())
-        }
+        Ending::Done(_) => Ok(()),
         Ending::Failed(problem) => {
             if told {
                 fails(problem, Step::Failed)?;
@@ -191,11 +203,6 @@ fn end(
             note(db, id, now, Step::Parked, attempts, None)
         }
     }
-}
-
-fn is_letter(db: &Connection, id: CallId) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM calls WHERE id = ?1 AND enqueued_at IS NOT NULL")?
-        .exists([id.as_bytes()])
 }
 
 fn finish(
@@ -238,7 +245,15 @@ pub(super) fn leave(
     now: Timestamp,
 ) -> Result<(), JournalError> {
     insert(db, owner, intent, now)
-        .and_then(|()| end(db, intent.id, &Ending::Parked(problem.clone()), (0, 0, true), now))
+        .and_then(|()| {
+            end(
+                db,
+                intent.id,
+                &Ending::Parked(problem.clone()),
+                Was { attempts: 0, tries: 0, letter: false, durable: false },
+                now,
+            )
+        })
         .map_err(failed)
 }
 
@@ -293,7 +308,8 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
         let detail = format!("from process {owner}, which is dead");
         note(db, id, now, Step::TakenOver, record.attempts, Some(&detail)).map_err(failed)?;
     }
-    end(db, id, &ending, (record.attempts, record.tries, told), now).map_err(failed)?;
+    let was = Was { attempts: record.attempts, tries: record.tries, letter: record.is_letter(), durable };
+    end(db, id, &ending, was, now).map_err(failed)?;
     let now_is = rows::get(db, id)?;
     now_is.ok_or_else(|| JournalError::Damaged(format!("call {id} is gone while it is looked at")))
 }

@@ -104,15 +104,17 @@ WHEN old.enqueued_at IS NOT NULL AND old.state <= 2 AND NOT old.retired BEGIN
 END;
 ";
 
-/// Whether the file is one that this version may open.
-pub(super) fn look(db: &Connection, file: &str) -> Result<(), JournalError> {
-    version(db, file).map(drop)
+/// The version of a file that may be opened.
+pub(super) fn look(db: &Connection, file: &str) -> Result<i64, JournalError> {
+    // One snapshot: another process may be making the tables right now.
+    let snapshot = db.unchecked_transaction().map_err(super::failed)?;
+    version(&snapshot, file)
 }
 
 /// Make or renew the tables. A file of somebody else, or of a newer version, is left alone.
 pub(super) fn ensure(db: &mut Connection, file: &str) -> Result<(), JournalError> {
     let newest = newest();
-    if version(db, file)? == newest {
+    if look(db, file)? == newest {
         return Ok(());
     }
     let change = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(super::failed)?;

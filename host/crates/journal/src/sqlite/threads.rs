@@ -237,7 +237,12 @@ impl Readers {
     ) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
         let query: Query = Box::new(move |db| {
-            let _ = answer.send(db.and_then(work));
+            // One snapshot: what is read later fits to what was read first.
+            let read = |db: &Connection| {
+                let snapshot = db.unchecked_transaction().map_err(failed)?;
+                work(&snapshot)
+            };
+            let _ = answer.send(db.and_then(read));
         });
         if let Some(queries) = &self.queries {
             let _ = queries.send(query);

@@ -2,6 +2,7 @@
 
 mod breakers;
 mod cache;
+mod crash;
 mod durable;
 mod fake;
 mod fallbacks;

@@ -140,12 +140,22 @@ fn assemble(tools: BTreeMap<ToolName, Entry>, running: Arc<AtomicUsize>, policie
 }
 
 fn assemble_with(
-    mut tools: BTreeMap<ToolName, Entry>,
+    tools: BTreeMap<ToolName, Entry>,
     running: Arc<AtomicUsize>,
     policies: Policies,
     keeping: Option<Keeping>,
 ) -> Bench {
-    tools.extend(keeping.as_ref().map(|keeping| crate::call_status(&keeping.recovery)));
+    let recovery = keeping.as_ref().map(|keeping| Arc::clone(&keeping.recovery));
+    Bench { keeping, ..assembled(tools, running, policies, recovery) }
+}
+
+fn assembled(
+    mut tools: BTreeMap<ToolName, Entry>,
+    running: Arc<AtomicUsize>,
+    policies: Policies,
+    recovery: Option<Arc<crate::Recovery>>,
+) -> Bench {
+    tools.extend(recovery.as_ref().map(crate::call_status));
     let skills = tools.values().map(|entry| {
         let mut serving = status(&entry.skill, SkillState::Ready);
         serving.serving = Some(entry.digest);
@@ -154,9 +164,8 @@ fn assemble_with(
     let catalog = Catalog { skills: skills.collect(), tools, settled: true, ..Catalog::default() };
     let (publish, catalog) = watch::channel(Arc::new(catalog));
     let settings = Settings { policies: Arc::new(policies), ..Settings::default() };
-    let recovery = keeping.as_ref().map(|keeping| Arc::clone(&keeping.recovery));
     let dispatcher = Dispatcher::new(catalog, Arc::new(TokioClock), settings, recovery);
-    Bench { dispatcher, publish, running, keeping }
+    Bench { dispatcher, publish, running, keeping: None }
 }
 
 /// The skills `fake` and `other`, each with the tools `run`, which may do anything, `same`, which is idempotent, and
@@ -172,6 +181,30 @@ where
 pub(super) fn kept_world<F>(
     policies: Policies,
     keeping: Option<Keeping>,
+    script: impl Fn(Call) -> F + Send + Sync + 'static,
+) -> Bench
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let recovery = keeping.as_ref().map(|keeping| Arc::clone(&keeping.recovery));
+    Bench { keeping, ..whole_world(policies, recovery, script) }
+}
+
+/// The same, with what keeps calls somewhere else.
+pub(super) fn kept_with<F>(
+    policies: Policies,
+    recovery: Arc<crate::Recovery>,
+    script: impl Fn(Call) -> F + Send + Sync + 'static,
+) -> Bench
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    whole_world(policies, Some(recovery), script)
+}
+
+fn whole_world<F>(
+    policies: Policies,
+    recovery: Option<Arc<crate::Recovery>>,
     script: impl Fn(Call) -> F + Send + Sync + 'static,
 ) -> Bench
 where
@@ -198,7 +231,7 @@ where
             tools.insert(full, entry(&skill, Arc::new(spec), invoke.clone()));
         }
     }
-    assemble_with(tools, running, policies, keeping)
+    assembled(tools, running, policies, recovery)
 }
 
 /// Policies that differ from the defaults in what `change` does to every skill and to its tools.

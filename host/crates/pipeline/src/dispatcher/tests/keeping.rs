@@ -190,8 +190,12 @@ impl Bench {
 
     /// Run letters that are due, for as long as the answer lives.
     pub(super) fn work(&self) -> tokio_util::sync::DropGuard {
+        self.work_with(&self.keeping().recovery)
+    }
+
+    pub(super) fn work_with(&self, recovery: &Arc<Recovery>) -> tokio_util::sync::DropGuard {
         let stop = CancellationToken::new();
-        let recovery = Arc::clone(&self.keeping().recovery);
+        let recovery = Arc::clone(recovery);
         tokio::spawn(recovery.work(Arc::downgrade(&self.dispatcher), stop.clone()));
         stop.drop_guard()
     }

@@ -20,15 +20,16 @@ plugins:
 
 # What policies, the pipeline, and the pipeline on top of the engine cost, side by side in one run
 bench:
-    cargo bench -p skillhost-policy -p skillhost-pipeline -p skillhost-e2e
+    cargo bench -p skillhost-policy -p skillhost-journal -p skillhost-pipeline -p skillhost-e2e
 
 # Every interleaving of the policies' atomics and locks
 loom:
     RUSTFLAGS="--cfg skillhost_loom" cargo test -p skillhost-policy --test loom --target-dir target/loom
 
-# The same tests, longer: a hundred times the calls beside looping guests, and millions of steps of each state machine
+# The same tests, longer: a hundred times the calls beside looping guests, millions of steps of each state machine, a thousand
+# kills
 nightly:
-    SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-policy
+    SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-policy -p skillhost-journal
     SKILLHOST_NIGHTLY=1 cargo test --release --workspace --test e2e
 
 # Everything that CI does

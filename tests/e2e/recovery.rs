@@ -78,6 +78,30 @@ fn a_key_is_one_effect_whoever_asks_and_however_often() {
 }
 
 #[test]
+fn a_kept_result_is_whole_however_deep() {
+    let host = recording("[server]\nmax_depth = 100");
+    let mut client = host.stdio();
+    let mut kept = 0;
+    for depth in [1, 60, 100, 120, 124, 125, 126, 127] {
+        let mut call =
+            || client.call_with("faulty_deep_json", json!({"depth": depth}), key(&depth.to_string()));
+        let (first, again) = (call(), call());
+        if first["isError"] == true {
+            continue;
+        }
+        assert_eq!(again["structuredContent"], first["structuredContent"], "{depth}: {again}");
+        assert_eq!(again["_meta"]["skillhost/replayed"], true, "{depth}");
+        kept += 1;
+    }
+    assert!(kept >= 4, "{kept}");
+    let deep = (0..95).fold(json!(1), |inner, _| json!([inner]));
+    let arguments = json!({"line": "a", "before": "permanent", "x": deep});
+    let parked = client.call_with("faulty_record", arguments, durable());
+    assert_eq!(parked["_meta"]["skillhost/call"]["state"], "parked", "{parked}");
+    assert_eq!(host.json(&["dlq", "show", id(&parked), "--json"])["state"], "parked");
+}
+
+#[test]
 fn what_a_client_asks_for_wrongly_is_refused() {
     let host = recording("");
     let mut client = host.stdio();
@@ -304,4 +328,27 @@ fn call_status_is_a_tool_like_any_other() {
     let list = host.json(&["list", "--json"]);
     assert_eq!(list["refused"][0]["file"], "call.wasm", "{list}");
     assert!(list["refused"][0]["reason"].as_str().unwrap().contains("reserved"), "{list}");
+}
+
+#[test]
+fn the_command_line_says_that_a_call_goes_on() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let host = recording("");
+    let call = ["call", "faulty_record", "--args", r#"{"line":"a","before":"transient"}"#, "--durable"];
+    let accepted = host.run(&call);
+    assert_eq!(accepted.status.code(), Some(4), "{accepted:?}");
+    assert!(String::from_utf8_lossy(&accepted.stdout).contains("Do not repeat it"), "{accepted:?}");
+    assert!(String::from_utf8_lossy(&accepted.stderr).contains("no host runs"), "{accepted:?}");
+    let client = host.stdio();
+    let accepted = host.run(&call);
+    assert_eq!(accepted.status.code(), Some(4));
+    assert!(!String::from_utf8_lossy(&accepted.stderr).contains("no host runs"), "{accepted:?}");
+    // Nobody else reads any of it.
+    for file in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.key"] {
+        if let Ok(found) = fs::metadata(host.data().join(file)) {
+            assert_eq!(found.permissions().mode() & 0o777, 0o600, "{file}");
+        }
+    }
+    assert!(host.data().join("journal.sqlite-wal").exists());
+    drop(client);
 }

@@ -10,11 +10,11 @@ use skillhost_core::{Caller, ClientFeatures, NoClient};
 use skillhost_journal::Priority;
 use skillhost_pipeline::{Asked, Request};
 
-use super::{TOOL_ERROR, out, stop_on_signal};
+use super::{ACCEPTED, TOOL_ERROR, out, stop_on_signal};
 use crate::{
     app::{App, Open, block_on},
     config::Settings,
-    transport::reply,
+    transport::{admin, reply},
 };
 
 #[derive(Debug, Args)]
@@ -70,6 +70,14 @@ impl Call {
             out::json(&result)?;
         } else {
             out::text(&readable(&result))?;
+        }
+        let state =
+            result.meta.as_ref().and_then(|meta| meta.0.get("skillhost/call")?.get("state")?.as_str());
+        if matches!(state, Some("running" | "waiting" | "leased")) {
+            if !admin::is_running(&settings.data) {
+                out::note("no host runs on this data folder: it is run again once one is started");
+            }
+            return Ok(ExitCode::from(ACCEPTED));
         }
         Ok(if result.is_error == Some(true) { ExitCode::from(TOOL_ERROR) } else { ExitCode::SUCCESS })
     }

@@ -34,6 +34,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// The tool was called and answered with an error.
 const TOOL_ERROR: u8 = 3;
+/// The durable call goes on; its result is not known yet.
+const ACCEPTED: u8 = 4;
 
 /// Run WebAssembly skills and offer their tools to AI agents over MCP.
 ///
@@ -53,7 +55,7 @@ Examples:
   skillhost dlq list --state parked                    calls that wait for somebody to judge them
 
 Exit codes: 0 done; 1 it could not be done; 2 wrong command line or configuration;
-3 the tool answered with an error."
+3 the tool answered with an error; 4 the durable call was accepted and goes on."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

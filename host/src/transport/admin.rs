@@ -22,7 +22,7 @@ use serde::Serialize;
 use skillhost_pipeline::{Dispatcher, Letters};
 
 use crate::app::App;
-pub(crate) use client::{Ask, Client, Running, running};
+pub(crate) use client::{Ask, Client, Running, is_running, running};
 pub(crate) use socket::Socket;
 pub(crate) use token::Token;
 

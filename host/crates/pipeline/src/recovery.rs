@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Deserialize as _;
 use skillhost_core::{Call, CallId, Clock, Digest, Effect, Entry, Failure, FailureKind, Reply};
 use skillhost_journal::{
     Begun, Delivery, Ending, Intent, Journal, JournalError, Key, Known, Lease, Priority, Problem, Record,
@@ -408,8 +409,10 @@ fn told(id: CallId, ending: &Ending) {
 
 /// The reply that was kept. One that cannot be read any more is none.
 fn outcome(record: &Record) -> Option<Reply> {
-    let text = record.outcome.as_deref()?;
-    serde_json::from_str(text)
+    // As deep as a skill's result may be, and then in a reply: one level over what serde_json reads by itself.
+    let mut json = serde_json::Deserializer::from_str(record.outcome.as_deref()?);
+    json.disable_recursion_limit();
+    Reply::deserialize(&mut json)
         .inspect_err(|error| tracing::error!(call_id = %record.id, %error, "a kept reply cannot be read"))
         .ok()
 }

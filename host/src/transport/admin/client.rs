@@ -53,6 +53,12 @@ pub(crate) async fn running(data: &Path) -> Vec<Running> {
     all
 }
 
+/// Whether a host runs on this data folder.
+pub(crate) fn is_running(data: &Path) -> bool {
+    // A host that was killed leaves its socket.
+    sockets(data).iter().any(|(_, path)| std::os::unix::net::UnixStream::connect(path).is_ok())
+}
+
 fn sockets(data: &Path) -> Vec<(u32, PathBuf)> {
     let mut all = vec![];
     for entry in fs::read_dir(data.join(FOLDER)).into_iter().flatten().flatten() {

@@ -47,11 +47,12 @@ fn maybe_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>
     }
 }
 
-/// JSON that must be an object, when it is there.
+/// JSON that must be an object, when it is there, however deep.
 fn object(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
     let text: Option<String> = row.get(column)?;
-    let sound =
-        |text: &String| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
+    let sound = |text: &String| {
+        text.starts_with('{') && serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
+    };
     match text {
         Some(text) if !sound(&text) => Err(wrong(column)),
         text => Ok(text),

@@ -10,7 +10,7 @@ use std::{
 
 use futures::FutureExt as _;
 use serde_json::Value;
-use skillhost_core::{Call, Entry, Failure, FailureKind, Reply};
+use skillhost_core::{Call, Effect, Entry, Failure, FailureKind, Reply};
 use skillhost_journal::{Delivery, Key, Priority};
 use skillhost_policy::RedeliveryPolicy;
 use tokio_util::sync::CancellationToken;
@@ -132,7 +132,11 @@ impl Dispatcher {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             });
             before.attended = left.load(Ordering::Relaxed);
-            let ended = result.as_ref().map_err(|failure| (failure, effect_of(&result, &tally)));
+            let ended = result.as_ref().map_err(|failure| {
+                // What tools it called have changed is not taken back by its saying that it failed.
+                let effect = if tally.changed { Effect::Unknown } else { effect_of(&result, &tally) };
+                (failure, effect)
+            });
             let standing = recovery.settle(lease, before, &state.policy.redelivery, ended, flight).await;
             (result, tally, standing)
         };
@@ -177,7 +181,7 @@ impl Dispatcher {
         let result = self.attempts(through, call, &mut run.tally, &at_stake).await;
         dropped.at_stake = None;
         if let Err(failure) = &result
-            && effect_of(&result, &run.tally) == skillhost_core::Effect::Unknown
+            && effect_of(&result, &run.tally) == Effect::Unknown
         {
             run.standing = recovery.leave(&dropped.plan(), failure).await;
         }

@@ -13,6 +13,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Before, Letters, POLL, Recovery, arguments};
 use crate::{Asked, Dispatcher, Request, Resume};
@@ -107,7 +108,14 @@ impl Recovery {
                 // Only this task takes turns, so there are as many as there were.
                 let Ok(turn) = Arc::clone(turns).try_acquire_owned() else { break };
                 let Some(dispatcher) = dispatcher.upgrade() else { return Ok(POLL) };
-                tokio::spawn(Arc::clone(self).run(dispatcher, lease, record, turn));
+                let span = tracing::info_span!(
+                    "letter",
+                    call_id = %record.id,
+                    correlation_id = record.correlation_id,
+                    tool = record.tool,
+                );
+                let run = Arc::clone(self).run(dispatcher, lease, record, turn);
+                tokio::spawn(run.instrument(span));
             }
         }
         let until_due = self.journal.next_due().await?.map(|due| due.since(self.now()));
@@ -123,7 +131,7 @@ impl Recovery {
         turn: OwnedSemaphorePermit,
     ) {
         let (id, attempt) = (record.id, record.attempts + 1);
-        tracing::info!(call_id = %id, correlation_id = record.correlation_id, tool = record.tool, step = "retried", attempt, "recovery");
+        tracing::info!(call_id = %id, step = "retried", attempt, "recovery");
         let flight = self.flight(id);
         let before = Before {
             durable: record.delivery == Delivery::Durable || record.is_letter(),
@@ -139,7 +147,8 @@ impl Recovery {
             Err(failure) => (Err(failure), Effect::None),
             Ok(request) => {
                 let response = dispatcher.call(request).await;
-                (response.result, response.effect)
+                let effect = if response.changed { Effect::Unknown } else { response.effect };
+                (response.result, effect)
             }
         };
         let policy = dispatcher.redelivery(&record.skill, &record.tool);

@@ -404,3 +404,29 @@ async fn a_plain_call_that_is_dropped_half_way_leaves_a_letter() {
     bench.call("fake_run").await.result.unwrap();
     assert_eq!(bench.keeping().all().await.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_its_callees_changed_is_not_done_twice() {
+    let changes = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&changes);
+    let bench = kept_world(plainly(), Some(Keeping::new(|_, _| {})), move |call| {
+        let count = Arc::clone(&count);
+        async move {
+            if call.depth > 0 {
+                count.fetch_add(1, Ordering::SeqCst);
+                return Ok(text("changed"));
+            }
+            let tools = Arc::clone(&call.tools);
+            tools.call_tool(call, "other_run".into(), None).await.unwrap();
+            Err(Failure::new(FailureKind::Transient, "nothing took effect, I say"))
+        }
+    });
+    let _worker = bench.work();
+    let id = bench.dispatcher.call(durable("fake_run", json!({}))).await.id;
+    let key = bench.dispatcher.call(keyed("fake_run", json!({}), "k")).await.id;
+    let again = bench.dispatcher.call(keyed("fake_run", json!({}), "k")).await;
+    assert_eq!((again.id, again.standing.unwrap().word), (key, "parked"));
+    after(600).await;
+    assert_eq!(bench.status(id).await["state"], "parked");
+    assert_eq!(changes.load(Ordering::SeqCst), 2);
+}

@@ -60,7 +60,7 @@ impl App {
 
     /// Dead letters, for those who look after them.
     pub(crate) fn letters(&self) -> Letters {
-        Letters::new(Arc::clone(&self.recovery), Some(self.dispatcher.changes()))
+        Letters::new(Arc::clone(&self.recovery), Some(Arc::clone(&self.dispatcher)))
     }
 }
 

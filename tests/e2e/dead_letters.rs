@@ -44,12 +44,7 @@ fn they_are_listed_shown_explained_and_counted() {
     assert_eq!(ids(&list(&["--skill", "same"])).len(), 0);
     assert_eq!(ids(&list(&["--older-than", "1h"])).len(), 0);
     assert_eq!(ids(&list(&["--newer-than", "1h", "--tool", "faulty_record", "--caller", "local"])).len(), 4);
-    for wrong in [
-        &["--state", "lost"][..],
-        &["--older-than", "soon"],
-        &["--with-priority", "top"],
-        &["--after", "nonsense"],
-    ] {
+    for wrong in [&["--state", "lost"][..], &["--older-than", "soon"], &["--with-priority", "top"]] {
         let output = host.run(&[&["dlq", "list"], wrong].concat());
         assert_eq!(output.status.code(), Some(1), "{wrong:?}");
     }
@@ -111,7 +106,12 @@ fn they_are_edited_replayed_and_discarded_while_a_host_runs() {
     });
     assert_eq!(effects(&host).len(), 3);
     assert_eq!(host.run(&["dlq", "replay"]).status.code(), Some(2), "which?");
-    assert_eq!(host.run(&["dlq", "replay", "--all", "--rate", "0"]).status.code(), Some(1));
+    for rate in ["0", "nan", "inf", "-1", "1e9"] {
+        assert_eq!(host.run(&["dlq", "replay", "--all", "--rate", rate]).status.code(), Some(2), "{rate}");
+    }
+    for id in ["stats", "?limit=1", "", "../policies", "nonsense"] {
+        assert_eq!(host.run(&["dlq", "show", id]).status.code(), Some(2), "{id}");
+    }
 }
 
 #[test]
@@ -122,9 +122,13 @@ fn without_a_host_the_journal_itself_is_asked() {
     let (code, _) = client.close();
     assert_eq!(code, Some(0));
     assert_eq!(ids(&host.json(&["dlq", "list", "--json"])), all);
-    host.json(&["dlq", "edit", &all[0], "--args", r#"{"line":"mended"}"#, "--json"]);
+    assert_eq!(host.json(&["dlq", "edit", &all[0], "--priority", "low", "--json"])["priority"], "low");
+    // What of them is secret, only its schema says.
+    let edited = host.run(&["dlq", "edit", &all[0], "--args", r#"{"line":"x","token":"hunter2"}"#]);
+    assert_eq!(edited.status.code(), Some(1), "{edited:?}");
+    host.put("faulty.wasm", &faulty("mended"));
     let replayed = host.run(&["dlq", "replay", &all[0]]);
-    assert!(String::from_utf8_lossy(&replayed.stderr).contains("no host runs"), "{replayed:?}");
+    assert!(String::from_utf8_lossy(&replayed.stderr).contains("no host answers"), "{replayed:?}");
     assert!(effects(&host).is_empty());
     let mut client = host.stdio();
     eventually(|| Some(status(&mut client, &all[0])).filter(|status| status["state"] == "recovered"));
@@ -201,6 +205,14 @@ fn over_tcp_it_wants_the_token_and_describes_itself() {
     };
     assert_eq!(send("/admin/dead-letters/discard", r#"{"ids": ["nonsense"]}"#), 400);
     assert_eq!(send("/admin/dead-letters/discard", r#"{"idz": []}"#), 400);
+    assert_eq!(send("/admin/dead-letters/discard", "[]"), 400);
+    assert_eq!(send("/admin/dead-letters/discard", "{}"), 400, "which?");
+    assert_eq!(send("/admin/dead-letters/discard", r#"{"ids": []}"#), 200, "none");
+    let far = r#"{"all": true, "rate": 0.001, "offset": 18446744073709551615}"#;
+    assert_eq!(send("/admin/dead-letters/replay", far), 400);
+    let many = json!({"ids": vec![&all[0]; 1_001]}).to_string();
+    assert_eq!(send("/admin/dead-letters/discard", &many), 400);
+    assert_eq!(get(&format!("/admin/dead-letters/{}", all[0]), Some(token)).1["state"], "parked");
     assert_eq!(send(&format!("/admin/dead-letters/{}/discard", all[0]), "{}"), 200);
     assert_eq!(send(&format!("/admin/dead-letters/{}/discard", all[0]), "{}"), 409);
     // Every route is described, and nothing else.
@@ -211,7 +223,7 @@ fn over_tcp_it_wants_the_token_and_describes_itself() {
         for method in operations.as_object().unwrap().keys() {
             let status = match method.as_str() {
                 "get" => get(&path, Some(token)).0,
-                "post" => send(&path, "{\"dry_run\": true}"),
+                "post" => send(&path, "{\"dry_run\": true, \"all\": true}"),
                 "patch" => continue,
                 other => panic!("{other}"),
             };
@@ -238,4 +250,30 @@ fn without_a_token_there_is_no_admin_api_over_tcp() {
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).contains("16 to 4096"), "{output:?}");
     }
+}
+
+#[test]
+fn one_that_is_damaged_stands_in_nobodys_way() {
+    let host = recording("");
+    let mut client = host.stdio();
+    let all = parked(&mut client, &["a", "b"]);
+    let hang = json!({"line": "c", "after": "hang"});
+    client.begin_call_with("faulty_record", hang, json!({"skillhost/durable": true}));
+    eventually(|| Some(effects(&host)).filter(|lines| lines.len() == 1));
+    client.kill();
+    let damage = "update calls set arguments = 'x' where state = 0 or tool like '%' and seq = 1";
+    let file = host.data().join("journal.sqlite");
+    let done = std::process::Command::new("sqlite3").arg(&file).arg(damage).status();
+    if !done.is_ok_and(|status| status.success()) {
+        // Without that tool there is no way in from outside.
+        return;
+    }
+    host.put("faulty.wasm", &faulty("mended"));
+    let mut client = host.stdio();
+    assert_eq!(host.json(&["dlq", "replay", &all[1], "--json"])["changed"], 1);
+    eventually(|| Some(status(&mut client, &all[1])).filter(|status| status["state"] == "recovered"));
+    let replayed = host.run(&["dlq", "replay", &all[0]]);
+    assert!(String::from_utf8_lossy(&replayed.stdout).contains("something that cannot be"), "{replayed:?}");
+    assert_eq!(host.json(&["dlq", "discard", &all[0], "--json"])["changed"], 1);
+    assert_eq!(host.json(&["dlq", "stats", "--json"])["states"]["discarded"], 1);
 }

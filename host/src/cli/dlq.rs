@@ -8,11 +8,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
+use skillhost_core::CallId;
 use skillhost_pipeline::Letters;
 
 use super::{call::parse, out};
@@ -50,15 +51,22 @@ enum Command {
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// After this id
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = id)]
         after: Option<String>,
     },
     /// Show one, with its arguments and its life so far
-    Show { id: String },
+    Show {
+        #[arg(value_parser = id)]
+        id: String,
+    },
     /// Tell why one is there, and what can be done
-    Explain { id: String },
+    Explain {
+        #[arg(value_parser = id)]
+        id: String,
+    },
     /// Change the arguments or the priority of one that waits or is parked
     Edit {
+        #[arg(value_parser = id)]
         id: String,
         /// New arguments as a JSON object; `-` reads them from stdin. `[secret]` in the place of a secret keeps it
         #[arg(long, value_name = "JSON")]
@@ -75,7 +83,7 @@ enum Command {
         #[arg(long)]
         pin: bool,
         /// At most this many a second, 0.001 to 1000
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = rate)]
         rate: Option<f64>,
     },
     /// Give up ones that wait or are parked
@@ -133,7 +141,7 @@ struct Which {
 #[derive(Debug, Args)]
 struct Some_ {
     /// These
-    #[arg(value_name = "ID", required_unless_present = "all")]
+    #[arg(value_name = "ID", value_parser = id, required_unless_present = "all")]
     ids: Vec<String>,
     /// All that the filter lets through
     #[arg(long, conflicts_with = "ids")]
@@ -143,6 +151,16 @@ struct Some_ {
     /// Only say which
     #[arg(long)]
     dry_run: bool,
+}
+
+/// As it is shown everywhere.
+fn id(text: &str) -> Result<String, &'static str> {
+    text.parse::<CallId>().map(|id| id.to_string())
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1_000.0).contains(rate));
+    rate.ok_or("it must be a number from 0.001 to 1000")
 }
 
 impl From<&Which> for view::Which {
@@ -190,9 +208,10 @@ impl Cli {
             }
             Command::Replay { some, pin, rate } => {
                 let many = view::Many { pin, rate, ..view::Many::default() };
+                let dry_run = some.dry_run;
                 let code = self.many("replay", "replayed", some, many).await?;
-                if !self.client.runs() {
-                    out::note("no host runs on this data folder: they run once one is started");
+                if !self.client.runs() && !dry_run {
+                    out::note("no host answers on this data folder: letters run once one does");
                 }
                 return Ok(code);
             }
@@ -265,7 +284,8 @@ impl Cli {
             }
             let part = view::Part { after: after.clone(), limit: Some(if all { BATCH } else { 1_000 }) };
             let body = view::Many {
-                ids: batch.to_vec(),
+                ids: (!all).then(|| batch.to_vec()),
+                all,
                 filter: filter.clone(),
                 part,
                 dry_run,
@@ -318,9 +338,6 @@ impl Cli {
             let line = lines.next().transpose().with_context(|| format!("cannot read {}", file.display()))?;
             let ended = line.is_none();
             if let Some(line) = line {
-                if line.len() > CHUNK * 3 {
-                    bail!("line {} of {} is too long to be a letter", first + read, file.display());
-                }
                 read += 1;
                 chunk.push_str(&line);
                 chunk.push('\n');

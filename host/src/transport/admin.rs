@@ -29,7 +29,7 @@ pub(crate) use token::Token;
 /// How every policy stands.
 const POLICIES: &str = "/admin/policies";
 /// Bytes of a request: lines of an archive, or arguments.
-const MAX_BODY: usize = 16 << 20;
+const MAX_BODY: usize = 128 << 20;
 
 /// What the API is about.
 #[derive(Clone)]

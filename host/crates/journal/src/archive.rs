@@ -106,6 +106,9 @@ pub fn read(line: &str) -> Result<(Record, Vec<Event>), String> {
     if (line.state == State::Done) != outcome.is_some() {
         return Err("`outcome` and `state` do not fit together".into());
     }
+    if !(1..=1_000).contains(&line.max_tries) || line.tries > line.attempts || line.attempts > 1_000_000 {
+        return Err("its counts of runs cannot be".into());
+    }
     let record = Record {
         id: line.id,
         tool: line.tool,

@@ -82,7 +82,7 @@ pub struct PageOf {
 /// A part of a list, oldest call first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// Letters.
+    /// Letters, without what may be large: arguments, `_meta`, and of an outcome only that there is one.
     pub letters: Vec<Record>,
     /// Ask with this for the next part; none at the end.
     pub next: Option<CallId>,

@@ -125,17 +125,17 @@ fn connect(settings: &SqliteSettings, check: bool) -> Result<Connection, Journal
         .mode(0o600)
         .open(&settings.file)
         .map_err(|error| unavailable(&error))?;
-    let mode = opened.metadata().map_err(|error| unavailable(&error))?.permissions();
-    if mode.mode() & 0o077 != 0 {
-        opened
-            .set_permissions(std::fs::Permissions::from_mode(0o600))
-            .map_err(|error| unavailable(&error))?;
-    }
     let mut db = Connection::open(&settings.file).map_err(|error| unavailable(&error))?;
     let prepare = |db: &mut Connection| {
         db.busy_timeout(BUSY).map_err(failed)?;
         // Looked at before anything is written: not even the mode of a file that is not ours is changed.
         schema::look(db, &file)?;
+        let mode = opened.metadata().map_err(|error| unavailable(&error))?.permissions();
+        if mode.mode() & 0o077 != 0 {
+            opened
+                .set_permissions(std::fs::Permissions::from_mode(0o600))
+                .map_err(|error| unavailable(&error))?;
+        }
         let sound =
             |db: &Connection| db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
         if check {

@@ -100,7 +100,7 @@ impl Attempts<'_> {
                 }
             };
             tally.attempts += 1;
-            call.attempt = self.earlier + tally.attempts;
+            call.attempt = self.earlier.saturating_add(tally.attempts);
             let (result, may_repeat) = self.one(call.clone(), permits, tally).await;
             let failure = match result {
                 Ok(reply) => return Ok(reply),

@@ -328,6 +328,14 @@ impl Recovery {
             }
             Err(error) => {
                 tracing::error!(call_id = %lease.id, %error, "the journal cannot be written; what became of the call is kept until it can");
+                // That it is done matters more than its result: less may still fit.
+                if let Ending::Done(_) = &ending
+                    && let Ok(short) = serde_json::to_string(&standing::too_large())
+                    && let Ok(Settled::Yes) = self.journal.settle(lease, Ending::Done(short), now).await
+                {
+                    tracing::warn!(call_id = %lease.id, "its result did not fit into the journal; that it succeeded is kept");
+                    return None;
+                }
                 tokio::spawn(Arc::clone(self).settle_later(lease, ending, flight));
                 standing
             }

@@ -89,7 +89,7 @@ pub fn next(run: &FailedRun<'_>, retry: &RetryPolicy, random: f64) -> Next {
         return Next::Park;
     }
     let refused = is_refusal(run.failure.kind);
-    let spent = run.tries + u32::from(!refused);
+    let spent = run.tries.saturating_add(u32::from(!refused));
     if run.age >= run.max_age || (!refused && spent >= run.max_tries) {
         return Next::Park;
     }

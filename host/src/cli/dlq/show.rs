@@ -44,7 +44,7 @@ pub(super) fn list(value: &Value) -> String {
             "{:<36} {:<9} {:<24} {:>5}  {}",
             text(&letter["id"]),
             text(&letter["state"]),
-            text(&letter["tool"]),
+            text(&letter["tool"]).replace('\n', " "),
             text(&letter["attempts"]),
             problem(letter)
         );

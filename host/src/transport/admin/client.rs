@@ -99,10 +99,15 @@ impl Client {
         data: &Path,
         alone: impl AsyncFnOnce() -> anyhow::Result<Admin>,
     ) -> anyhow::Result<Self> {
-        for (_, path) in sockets(data) {
-            // A host that was killed leaves its socket.
-            if UnixStream::connect(&path).await.is_ok() {
-                return Ok(Self::Host(path));
+        for (pid, path) in sockets(data) {
+            match timeout(PATIENCE, policies(&path)).await {
+                Ok(Ok(_)) => return Ok(Self::Host(path)),
+                // Its host was killed.
+                Ok(Err(error)) if refused(&error) => drop(fs::remove_file(&path)),
+                // The journal is shared: it can be asked without a host.
+                Ok(Err(_)) | Err(_) => {
+                    tracing::warn!(pid, "a running host does not answer; it is passed over");
+                }
             }
         }
         Ok(Self::Alone(alone().await?.router()))

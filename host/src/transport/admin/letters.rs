@@ -12,6 +12,11 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Map, Value};
 use skillhost_core::{CallId, Clock as _, SystemClock};
 use skillhost_journal::{JournalError, State as LetterState};
 use skillhost_pipeline::LettersError;
@@ -56,7 +61,17 @@ pub(super) fn router() -> Router<Admin> {
         .route(RESTORE, post(restore))
 }
 
-type Body<T> = Result<Json<T>, JsonRejection>;
+type Body<T> = Result<Json<Object<T>>, JsonRejection>;
+
+/// A JSON object: a list would be taken for one, field by field.
+struct Object<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let object = Map::deserialize(from)?;
+        T::deserialize(Value::Object(object)).map(Self).map_err(D::Error::custom)
+    }
+}
 
 /// What cannot be done, as a status and a word.
 enum Problem {
@@ -154,7 +169,7 @@ async fn stats(State(admin): State<Admin>) -> Response {
 
 async fn edit(State(admin): State<Admin>, Path(id): Path<String>, body: Body<EditBody>) -> Response {
     let work = async {
-        let Json(EditBody { arguments, priority }) = body?;
+        let Json(Object(EditBody { arguments, priority })) = body?;
         let priority = priority.as_deref().map(parse_priority).transpose()?;
         if arguments.is_none() && priority.is_none() {
             return Err(Problem::Wrong("nothing is to be changed; say `arguments` or `priority`".into()));
@@ -167,7 +182,7 @@ async fn edit(State(admin): State<Admin>, Path(id): Path<String>, body: Body<Edi
 
 async fn replay_one(State(admin): State<Admin>, Path(id): Path<String>, body: Body<ReplayBody>) -> Response {
     let work = async {
-        let Json(body) = body?;
+        let Json(Object(body)) = body?;
         admin.letters.replay(parse_id(&id)?, std::time::Duration::ZERO, body.pin, admin.by).await?;
         whole(&admin, &id).await
     };
@@ -212,12 +227,21 @@ impl Deed {
 /// A part of many letters. Who asks goes on with `next`.
 async fn many(admin: Admin, deed: Deed, body: Body<Many>) -> Response {
     let work = async {
-        let Json(many) = body?;
-        let mut filter = many.filter.filter(&many.ids, SystemClock.wall().into())?;
+        let Json(Object(many)) = body?;
+        let ids = match (&many.ids, many.all) {
+            (None, false) => return Err(Problem::Wrong("say `ids`, or `all`".into())),
+            (Some(_), true) => return Err(Problem::Wrong("say either `ids` or `all`".into())),
+            (Some(ids), _) if ids.len() > 1_000 => {
+                return Err(Problem::Wrong(format!("there are {} `ids`; at most 1000 are taken", ids.len())));
+            }
+            (Some(ids), _) if ids.is_empty() => return Ok(json(&Done::default())),
+            (ids, _) => ids.as_deref().unwrap_or_default(),
+        };
+        let mut filter = many.filter.filter(ids, SystemClock.wall().into())?;
         if filter.states.is_empty() && filter.ids.is_empty() {
             filter.states = deed.states();
         }
-        spread(many.rate, 0)?;
+        spread(many.rate, many.offset)?;
         let page = admin.letters.list(filter, many.part.page()?).await?;
         let mut done = Done {
             matched: page.letters.iter().map(|letter| letter.id.to_string()).collect(),
@@ -231,7 +255,16 @@ async fn many(admin: Admin, deed: Deed, body: Body<Many>) -> Response {
                 why: format!("it is {}", letter.status()),
             }),
         );
-        let fit: Vec<CallId> = fit.into_iter().map(|letter| letter.id).collect();
+        let mut fit: Vec<CallId> = fit.into_iter().map(|letter| letter.id).collect();
+        for id in page.damaged {
+            done.matched.push(id.to_string());
+            if deed == Deed::Discard {
+                fit.push(id);
+            } else {
+                done.refused
+                    .push(Refused { id: id.to_string(), why: "it cannot be read back; discard it".into() });
+            }
+        }
         if many.dry_run {
             done.changed = fit.len() as u64;
             return Ok(json(&done));
@@ -253,7 +286,11 @@ async fn many(admin: Admin, deed: Deed, body: Body<Many>) -> Response {
             match result {
                 Ok(()) => done.changed += 1,
                 // It has changed since it was listed.
-                Err(error @ (LettersError::Missing(_) | LettersError::State(..))) => {
+                Err(
+                    error @ (LettersError::Missing(_)
+                    | LettersError::State(..)
+                    | LettersError::Journal(JournalError::Damaged(_))),
+                ) => {
                     done.refused.push(Refused { id: id.to_string(), why: error.to_string() });
                 }
                 Err(error) => return Err(error.into()),

@@ -57,10 +57,12 @@ pub(crate) struct Part {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Many {
-    /// These alone.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) ids: Vec<String>,
-    /// Which letters. Nothing said means all that it can be done with.
+    /// These, at most 1,000; none at all when the list is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ids: Option<Vec<String>>,
+    /// All that it can be done with, in the place of `ids`.
+    pub(crate) all: bool,
+    /// Which of them.
     pub(crate) filter: Which,
     /// Which part of them.
     pub(crate) part: Part,
@@ -349,6 +351,7 @@ pub(super) fn parse_priority(word: &str) -> Result<Priority, String> {
 pub(super) fn spread(rate: Option<f64>, n: u64) -> Result<Duration, String> {
     match rate {
         None => Ok(Duration::ZERO),
+        Some(_) if n > 10_000_000 => Err(format!("`offset` is {n}; it must be at most 10000000")),
         Some(rate) if (0.001..=1_000.0).contains(&rate) => Ok(Duration::from_secs_f64(n as f64 / rate)),
         Some(rate) => Err(format!("`rate` is {rate}; it must be from 0.001 to 1000 a second")),
     }

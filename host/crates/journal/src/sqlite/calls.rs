@@ -153,7 +153,7 @@ struct Was {
 /// What `ending` makes of a running call.
 fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -> rusqlite::Result<()> {
     let spent = u32::from(!matches!(ending, Ending::Again { spent: false, .. }));
-    let (attempts, tries) = (was.attempts + spent, was.tries + spent);
+    let (attempts, tries) = (was.attempts.saturating_add(spent), was.tries.saturating_add(spent));
     // Its life is told in a history.
     let told = was.letter || was.durable;
     let fails = |problem: &Problem, step| {
@@ -274,7 +274,15 @@ pub(super) fn take_over(
             })
             .map_err(failed)?;
         for id in ids.into_iter().map(CallId::from_bytes) {
-            taken.push(orphaned(db, id, number, now)?);
+            match orphaned(db, id, number, now) {
+                Ok(record) => taken.push(record),
+                // It must not stand in the way of the others.
+                Err(JournalError::Damaged(problem)) => {
+                    tracing::error!(call_id = %id, problem, "a call cannot be read; it is parked");
+                    letters::park_damaged(db, id, &problem, now).map_err(failed)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
         db.execute("DELETE FROM owners WHERE number = ?1", [number.cast_signed()]).map_err(failed)?;
         // Nobody looks for it any more, whether it is there or not.
@@ -296,7 +304,11 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
         .map_err(|error| damaged(id, error))?;
     let problem = Problem::interrupted();
     let durable = record.delivery == Delivery::Durable;
-    let ending = if durable && record.safe && record.tries + 1 < record.max_tries && now < record.gives_up {
+    let ending = if durable
+        && record.safe
+        && record.tries.saturating_add(1) < record.max_tries
+        && now < record.gives_up
+    {
         Ending::Again { problem, due: now, spent: true }
     } else if durable || record.is_letter() || (park_unknown && !record.safe) {
         Ending::Parked(problem)

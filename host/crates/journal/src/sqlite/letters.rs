@@ -72,21 +72,26 @@ pub(super) fn claim(
             }
             Err(error) => return Err(error),
         };
-        let epoch = record.epoch + 1;
+        let epoch = record.epoch.saturating_add(1);
         db.prepare_cached("UPDATE calls SET state = 0, due_at = NULL, owner = ?2, epoch = ?3 WHERE id = ?1")
             .and_then(|mut update| {
                 update.execute(params![id.as_bytes(), owner.cast_signed(), epoch.cast_signed()])
             })
             .map_err(failed)?;
-        note(db, id, now, Step::Retried, record.attempts + 1, None).map_err(failed)?;
+        note(db, id, now, Step::Retried, record.attempts.saturating_add(1), None).map_err(failed)?;
         let record = Record { state: State::Running, due: None, epoch, ..record };
         claimed.push((Lease { id, owner, epoch }, record));
     }
     Ok(claimed)
 }
 
-fn park_damaged(db: &Connection, id: CallId, problem: &str, now: Timestamp) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, dead_at = ?3 WHERE id = ?1")?
+pub(super) fn park_damaged(
+    db: &Connection,
+    id: CallId,
+    problem: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, owner = NULL, dead_at = ?3, enqueued_at = ifnull(enqueued_at, ?3) WHERE id = ?1")?
         .execute(params![id.as_bytes(), rows::state(State::Parked), int(now)])?;
     note(db, id, now, Step::Parked, 0, Some(problem))
 }
@@ -104,7 +109,7 @@ pub(super) fn next_due(db: &Connection) -> Result<Option<Timestamp>, JournalErro
 }
 
 pub(super) fn wake(db: &Connection, skill: &str, now: Timestamp) -> Result<u64, JournalError> {
-    db.prepare_cached("UPDATE calls SET due_at = ?2 WHERE state = 1 AND skill = ?1 AND due_at > ?2")
+    db.prepare_cached("UPDATE calls SET due_at = ?2 WHERE state = 1 AND skill = ?1 AND due_at > ?2 AND (tries > 0 OR attempts = 0)")
         .and_then(|mut update| update.execute(params![skill, int(now)]))
         .map(|woken| woken as u64)
         .map_err(failed)
@@ -112,7 +117,11 @@ pub(super) fn wake(db: &Connection, skill: &str, now: Timestamp) -> Result<u64, 
 
 /// What a filter says, as SQL over the index `letters`, and over the row for what is not in there.
 fn conditions(filter: &Filter) -> (String, Vec<Box<dyn ToSql>>) {
-    let mut sql = String::from("enqueued_at IS NOT NULL AND NOT retired");
+    let mut sql = String::from("enqueued_at IS NOT NULL");
+    // Those that are on their way to the archive are found only by who knows them.
+    if filter.ids.is_empty() {
+        sql.push_str(" AND NOT retired");
+    }
     let mut values: Vec<Box<dyn ToSql>> = vec![];
     let mut and = |condition: &str, value: Box<dyn ToSql>| {
         values.push(value);
@@ -180,7 +189,7 @@ pub(super) fn list(db: &Connection, filter: &Filter, page: PageOf) -> Result<Pag
     let next = ids.last().filter(|_| more).map(|id| CallId::from_bytes(*id));
     let (mut letters, mut unreadable) = (vec![], vec![]);
     for id in ids.into_iter().map(CallId::from_bytes) {
-        match rows::get(db, id) {
+        match rows::brief(db, id) {
             Ok(letter) => letters.extend(letter),
             Err(JournalError::Damaged(_)) => unreadable.push(id),
             Err(error) => return Err(error),
@@ -313,14 +322,17 @@ pub(super) fn discard(
     by: &str,
     now: Timestamp,
 ) -> Result<Changed, JournalError> {
-    let letter = match changeable(db, id)? {
-        Ok(letter) => letter,
-        Err(refused) => return Ok(refused),
+    let attempts = match changeable(db, id) {
+        Ok(Ok(letter)) => letter.attempts,
+        Ok(Err(refused)) => return Ok(refused),
+        // It can still be given up; nothing else can be done with it.
+        Err(JournalError::Damaged(_)) => 0,
+        Err(error) => return Err(error),
     };
     let work = || {
         db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, ended_at = ?3 WHERE id = ?1")?
             .execute(params![id.as_bytes(), rows::state(State::Discarded), int(now)])?;
-        note(db, id, now, Step::Discarded, letter.attempts, Some(&format!("by {by}")))?;
+        note(db, id, now, Step::Discarded, attempts, Some(&format!("by {by}")))?;
         release(db, id)
     };
     work().map_err(failed).map(|()| Changed::Yes)

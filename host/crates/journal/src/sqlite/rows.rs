@@ -107,6 +107,17 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(record)
 }
 
+/// One call without what may be large: its arguments, its `_meta`, and its outcome but for there being one.
+pub(super) fn brief(db: &Connection, id: CallId) -> Result<Option<Record>, JournalError> {
+    let columns = COLUMNS.replace(
+        "meta, arguments, sealed, outcome",
+        "NULL AS meta, NULL AS arguments, NULL AS sealed, iif(outcome IS NULL, NULL, '{}') AS outcome",
+    );
+    let mut query =
+        db.prepare_cached(&format!("SELECT {columns} FROM calls WHERE id = ?1")).map_err(super::failed)?;
+    query.query_row([id.as_bytes()], record).optional().map_err(|error| damaged(id, error))
+}
+
 /// One call; a row that cannot be read is damage, not absence.
 pub(super) fn get(db: &Connection, id: CallId) -> Result<Option<Record>, JournalError> {
     let mut query =

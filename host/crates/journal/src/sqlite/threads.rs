@@ -1,6 +1,7 @@
 //! The thread that writes, and those that read.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -197,7 +198,9 @@ fn one(
     writing: &Writing,
 ) -> Result<(), JournalError> {
     let own = all.savepoint().map_err(failed)?;
-    operation.run(&own, writing)?;
+    // One that panics must not take the thread with it, and every later one with that.
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| operation.run(&own, writing)));
+    ran.unwrap_or_else(|_| Err(JournalError::Damaged("an operation panicked".into())))?;
     own.commit().map_err(failed)
 }
 
@@ -265,6 +268,7 @@ fn read(waiting: &Mutex<Receiver<Query>>, settings: &SqliteSettings) {
                 }
             }
         }
-        query(open.as_ref().ok_or_else(gone));
+        // As above: it answers by being dropped.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| query(open.as_ref().ok_or_else(gone))));
     }
 }

@@ -188,7 +188,10 @@ impl Model {
             Op::Wake(tool) => {
                 let skill = format!("skill{tool}");
                 let asleep = self.calls.values_mut().filter(|call| {
-                    call.record.skill == skill && call.record.due.is_some_and(|due| due > now)
+                    call.record.skill == skill
+                        && call.record.due.is_some_and(|due| due > now)
+                        // Who was replayed by hand has a time of its own.
+                        && (call.record.tries > 0 || call.record.attempts == 0)
                 });
                 Told::of(asleep.map(|call| call.record.due = Some(now)).count() as u64)
             }

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use serde_json::Value;
 use skillhost_core::{Call, Effect, Entry, Failure, FailureKind, Reply};
 use skillhost_journal::{Delivery, Key, Priority};
-use skillhost_policy::RedeliveryPolicy;
+use skillhost_policy::{RedeliveryPolicy, secret};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -58,6 +58,14 @@ impl Dispatcher {
         let catalog = self.catalog();
         let known = catalog.tools.get(tool).map(|entry| (&entry.skill, &*entry.spec.name));
         self.registry.policy_of(skill, known.map(|(_, name)| name)).redelivery.clone()
+    }
+
+    /// Where arguments of a tool are secret: by its schema, and by its operator's word.
+    pub(crate) fn secret_arguments(&self, entry: &Entry) -> Vec<String> {
+        let mut pointers = secret::marked(entry.spec.input.raw());
+        let policy = self.registry.policy_of(entry.skill.as_str(), Some(&entry.spec.name));
+        pointers.extend(policy.secret_arguments.iter().cloned());
+        pointers
     }
 
     /// A call that is written down before it begins. From then on it runs on a task of its own: its end is written down

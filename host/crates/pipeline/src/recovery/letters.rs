@@ -17,19 +17,21 @@ use skillhost_journal::{
     Timestamp, archive,
 };
 use skillhost_policy::secret;
-use tokio::sync::watch;
 
 use super::{Recovery, Standing, arguments};
+use crate::Dispatcher;
 
-/// Letters that are archived in one write.
+/// Letters that are looked at together.
 const BATCH: u32 = 200;
+/// Bytes of lines that are written together.
+const FLUSH: usize = 8 << 20;
 
 /// Looks at letters and changes them.
 #[derive(Clone)]
 pub struct Letters {
     recovery: Arc<Recovery>,
-    /// None where no skills are loaded: then what depends on a tool's schema is not known.
-    catalog: Option<watch::Receiver<Arc<Catalog>>>,
+    /// None where no host runs: then nothing is known of tools.
+    dispatcher: Option<Arc<Dispatcher>>,
 }
 
 /// Why something cannot be done.
@@ -94,10 +96,10 @@ pub struct Restored {
 }
 
 impl Letters {
-    /// With what `catalog` says of their tools, where there is one.
+    /// With what `dispatcher` knows of their tools, where a host runs.
     #[must_use]
-    pub fn new(recovery: Arc<Recovery>, catalog: Option<watch::Receiver<Arc<Catalog>>>) -> Self {
-        Self { recovery, catalog }
+    pub fn new(recovery: Arc<Recovery>, dispatcher: Option<Arc<Dispatcher>>) -> Self {
+        Self { recovery, dispatcher }
     }
 
     /// Letters, by filter.
@@ -153,7 +155,18 @@ impl Letters {
         mut new: Value,
     ) -> Result<skillhost_journal::Arguments, LettersError> {
         let Shown { letter, .. } = self.show(id).await?;
-        let mut pointers = vec![];
+        // What is secret is the tool's schema's word, and its operator's. Without them nothing is written.
+        let unknown = |why: &str| {
+            let text =
+                format!("{why}: what of new arguments is secret, and whether they fit, cannot be known");
+            Err(LettersError::Arguments(text))
+        };
+        let Some(dispatcher) = &self.dispatcher else { return unknown("no host runs on this data folder") };
+        let catalog = dispatcher.catalog();
+        let Some(entry) = catalog.tools.get(letter.tool.as_str()) else {
+            return unknown(&format!("the tool `{}` is not there now", letter.tool));
+        };
+        let mut pointers = dispatcher.secret_arguments(entry);
         if let Some(sealed) = &letter.arguments.sealed {
             let secrets = self.recovery.sealer.open(id, sealed)?;
             let secrets: Map<String, Value> =
@@ -161,18 +174,10 @@ impl Letters {
             pointers.extend(secrets.keys().cloned());
             secret::put_back(&mut new, secrets);
         }
-        let catalog = self.catalog.as_ref().map(|catalog| Arc::clone(&catalog.borrow()));
-        if let Some(entry) = catalog.as_ref().and_then(|catalog| catalog.tools.get(letter.tool.as_str())) {
-            let schema = &entry.spec.input;
-            schema.validate(&new, new.to_string().len()).map_err(|violations| {
-                let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
-                LettersError::Arguments(format!(
-                    "the tool does not take these arguments: {}",
-                    lines.join("; ")
-                ))
-            })?;
-            pointers.extend(secret::marked(schema.raw()));
-        }
+        entry.spec.input.validate(&new, new.to_string().len()).map_err(|violations| {
+            let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+            LettersError::Arguments(format!("the tool does not take these arguments: {}", lines.join("; ")))
+        })?;
         Ok(arguments::sealed(&self.recovery.sealer, id, new, pointers.iter().map(String::as_str))?)
     }
 
@@ -201,11 +206,16 @@ impl Letters {
     /// # Errors
     /// [`LettersError::Archive`]; letters that were not written stay.
     pub async fn archive(&self, ids: &[CallId]) -> Result<(u64, PathBuf), LettersError> {
-        let mut lines = String::new();
-        let mut written = vec![];
+        let file = self.file();
+        let (mut lines, mut written, mut archived) = (String::new(), vec![], 0);
         for id in ids {
             let Shown { letter, history } = match self.show(*id).await {
                 Err(LettersError::Missing(_)) => continue,
+                // It must not stand in the way of the others.
+                Err(LettersError::Journal(JournalError::Damaged(problem))) => {
+                    tracing::error!(call_id = %id, problem, "a letter cannot be read; it is not archived");
+                    continue;
+                }
                 shown => shown?,
             };
             if matches!(letter.state, State::Running | State::Waiting) {
@@ -217,15 +227,29 @@ impl Letters {
             lines.push_str(&line);
             lines.push('\n');
             written.push((*id, letter.state));
+            if lines.len() > FLUSH {
+                archived +=
+                    self.archived(&file, std::mem::take(&mut lines), std::mem::take(&mut written)).await?;
+            }
         }
-        let file = self.file();
+        archived += self.archived(&file, lines, written).await?;
+        Ok((archived, file))
+    }
+
+    /// Write lines, then remove their letters.
+    async fn archived(
+        &self,
+        file: &Path,
+        lines: String,
+        written: Vec<(CallId, State)>,
+    ) -> Result<u64, LettersError> {
         if written.is_empty() {
-            return Ok((0, file));
+            return Ok(0);
         }
-        let to = file.clone();
+        let to = file.to_owned();
         let appended = tokio::task::spawn_blocking(move || append(&to, lines.as_bytes())).await;
         let appended = appended.unwrap_or_else(|error| Err(io::Error::other(error)));
-        appended.map_err(|error| LettersError::Archive { file: file.clone(), error })?;
+        appended.map_err(|error| LettersError::Archive { file: file.to_owned(), error })?;
         let mut archived = 0;
         for (id, state) in written {
             // One that somebody replayed meanwhile stays; its line in the archive does no harm.
@@ -234,7 +258,7 @@ impl Letters {
                 archived += 1;
             }
         }
-        Ok((archived, file))
+        Ok(archived)
     }
 
     /// One file a month.
@@ -298,7 +322,7 @@ impl Letters {
     /// [`LettersError::Missing`], [`LettersError::Journal`].
     pub async fn explain(&self, id: CallId) -> Result<Explained, LettersError> {
         let Shown { letter, .. } = self.show(id).await?;
-        let catalog = self.catalog.as_ref().map(|catalog| Arc::clone(&catalog.borrow()));
+        let catalog = self.dispatcher.as_ref().map(|dispatcher| dispatcher.catalog());
         Ok(explained(&letter, catalog.as_deref(), self.recovery.now()))
     }
 }

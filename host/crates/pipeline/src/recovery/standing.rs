@@ -127,3 +127,10 @@ impl Standing {
         }
     }
 }
+
+/// What is kept of a call that succeeded, when its own reply does not fit.
+pub(super) fn too_large() -> Reply {
+    let text =
+        "The call succeeded. Its result could not be kept: the journal was full. Do not repeat the call.";
+    Reply { content: vec![Block::text(text)], ..Reply::default() }
+}

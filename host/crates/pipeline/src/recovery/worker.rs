@@ -130,7 +130,7 @@ impl Recovery {
         record: Record,
         turn: OwnedSemaphorePermit,
     ) {
-        let (id, attempt) = (record.id, record.attempts + 1);
+        let (id, attempt) = (record.id, record.attempts.saturating_add(1));
         tracing::info!(call_id = %id, step = "retried", attempt, "recovery");
         let flight = self.flight(id);
         let before = Before {

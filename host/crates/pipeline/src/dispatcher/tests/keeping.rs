@@ -67,7 +67,12 @@ impl Keeping {
     }
 
     pub(super) async fn all(&self) -> Vec<Record> {
-        self.journal.letters(Filter::default(), PageOf { after: None, limit: 1_000 }).await.unwrap().letters
+        let page = PageOf { after: None, limit: 1_000 };
+        let mut all = vec![];
+        for brief in self.journal.letters(Filter::default(), page).await.unwrap().letters {
+            all.extend(self.journal.get(brief.id).await.unwrap());
+        }
+        all
     }
 
     /// The only letter there is.

@@ -53,7 +53,8 @@ async fn secrets_are_sealed_and_the_tool_gets_them_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn edited_arguments_keep_their_secrets() {
     let (bench, mended) = broken();
-    let letters = bench.keeping().letters();
+    let letters =
+        crate::Letters::new(Arc::clone(&bench.keeping().recovery), Some(Arc::clone(&bench.dispatcher)));
     let arguments = json!({"user": "ann", "token": "hunter2"});
     let id = bench.dispatcher.call(durable("fake_run", arguments)).await.id;
     let edit = json!({"user": "bob", "token": "[secret]"}).as_object().unwrap().clone();
@@ -62,6 +63,16 @@ async fn edited_arguments_keep_their_secrets() {
         bench.keeping().only().await.arguments.shown.as_deref(),
         Some(r#"{"user":"bob","token":"[secret]"}"#)
     );
+    // A secret that comes with an edit is one too.
+    let other = bench.dispatcher.call(durable("fake_run", json!({"user": "ann"}))).await.id;
+    let edit = json!({"token": "swordfish"}).as_object().unwrap().clone();
+    letters.edit(other, Some(edit.clone()), None, "me").await.unwrap();
+    let shown = letters.show(other).await.unwrap().letter;
+    assert_eq!(shown.arguments.shown.as_deref(), Some(r#"{"token":"[secret]"}"#));
+    // Without a host nobody can tell what is secret.
+    let refused = bench.keeping().letters().edit(other, Some(edit), None, "me").await.unwrap_err();
+    assert!(matches!(refused, LettersError::Arguments(_)), "{refused}");
+    letters.discard(other, "me").await.unwrap();
     mended.store(true, Ordering::SeqCst);
     let _worker = bench.work();
     letters.replay(id, Duration::ZERO, false, "me").await.unwrap();
@@ -123,7 +134,7 @@ async fn archived_and_restored_it_is_the_same_letter() {
 async fn it_is_explained() {
     let (bench, _) = broken();
     let letters =
-        crate::Letters::new(Arc::clone(&bench.keeping().recovery), Some(bench.dispatcher.changes()));
+        crate::Letters::new(Arc::clone(&bench.keeping().recovery), Some(Arc::clone(&bench.dispatcher)));
     let id = bench.dispatcher.call(durable("fake_run", json!({}))).await.id;
     let explained = letters.explain(id).await.unwrap();
     assert_eq!(explained.state, "parked");

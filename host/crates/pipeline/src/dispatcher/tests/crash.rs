@@ -48,7 +48,8 @@ async fn child() {
                 return Err(Failure::new(FailureKind::Transient, "not yet"));
             }
             let mut file = OpenOptions::new().append(true).create(true).open(effects).unwrap();
-            writeln!(file, "{}", arguments["line"].as_str().unwrap()).unwrap();
+            // In one piece: others write at the same time.
+            file.write_all(format!("{}\n", arguments["line"].as_str().unwrap()).as_bytes()).unwrap();
             match arguments["trap"].as_bool() {
                 Some(true) => Err(Failure::new(FailureKind::Trap, "after it")),
                 _ => Ok(text("done")),
@@ -58,7 +59,7 @@ async fn child() {
     let _worker = bench.work_with(&recovery);
     let say = |line: String| {
         let mut file = OpenOptions::new().append(true).create(true).open(folder.join("answers")).unwrap();
-        writeln!(file, "{line}").unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
     };
     for n in 0..3 {
         let line = format!("key{n}");

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+import uuid
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -28,7 +29,7 @@ MODERN, LEGACY, AUTO = "2026-07-28", "legacy", "auto"
 REVISION = {MODERN: "2026-07-28", LEGACY: "2025-11-25", AUTO: "2026-07-28"}
 PATIENCE = 30
 LOG_LINE = 1 << 20
-TOOLS = ["json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
+TOOLS = ["call_status", "json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
 
 results = []
 
@@ -160,6 +161,23 @@ async def wrong_arguments(connect, folder, mode):
         result = await client.call_tool("text_word_count", {"text": 5})
         check(result.is_error, "an error")
         check("/text" in result.content[0].text, f"names the place: {result.content[0].text}")
+
+
+async def keys_and_durable_calls(connect, folder, mode):
+    async with connect(folder, mode) as client:
+        await client.list_tools()
+        key = {"skillhost/idempotency_key": str(uuid.uuid4())}
+        first = await client.call_tool("text_word_count", {"text": "a b"}, meta=key)
+        again = await client.call_tool("text_word_count", {"text": "a b"}, meta=key)
+        check("skillhost/replayed" not in first.meta and again.meta["skillhost/replayed"] is True, f"kept: {again.meta}")
+        check(again.structured_content == first.structured_content, f"the same: {again.structured_content}")
+        other = await client.call_tool("text_word_count", {"text": "c"}, meta=key)
+        check(other.meta["skillhost/failure"]["kind"] == "key-conflict", f"a conflict: {other.meta}")
+        flaky = {"message": "later", "kind": "transient"}
+        accepted = await client.call_tool("faulty_fail", flaky, meta={"skillhost/durable": True})
+        check(not accepted.is_error and "Do not repeat" in accepted.content[0].text, f"accepted: {accepted.content}")
+        status = await client.call_tool("call_status", {"id": accepted.meta["skillhost/call_id"]})
+        check(status.structured_content["state"] == "waiting", f"it waits: {status.structured_content}")
 
 
 async def unknown_tool(connect, folder, mode):
@@ -313,7 +331,17 @@ async def main():
         subprocess.run([BIN, "list", *folder.args()], stdout=subprocess.DEVNULL, check=True)
     finally:
         folder.close()
-    scenarios = [lists_and_calls, wrong_arguments, unknown_tool, progress, errors, cancel, changes, effects]
+    scenarios = [
+        lists_and_calls,
+        wrong_arguments,
+        unknown_tool,
+        keys_and_durable_calls,
+        progress,
+        errors,
+        cancel,
+        changes,
+        effects,
+    ]
     plan = [(mode, scenario) for mode in [MODERN, LEGACY] for scenario in scenarios] + [(AUTO, lists_and_calls)]
     for connect in [stdio, http]:
         for mode, scenario in plan:

@@ -221,7 +221,7 @@ pub struct Record {
     pub tool: String,
     /// The skill's name.
     pub skill: String,
-    /// The version of the skill that ran it last.
+    /// The version of the skill that it was written down with.
     pub digest: Digest,
     /// Whether a replay must use just that version.
     pub pinned: bool,

@@ -3,15 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use skillhost_core::{ClientFeatures, Effect, Failure, FailureKind, NoClient, SkillName};
 use skillhost_journal::{Delivery, Lease, Record};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -30,7 +27,8 @@ impl Recovery {
         let Some(mut changes) = dispatcher.upgrade().map(|dispatcher| dispatcher.changes()) else { return };
         let turns = Arc::new(Semaphore::new(self.settings.concurrency));
         let mut loads = loaded(&changes.borrow_and_update());
-        let (mut look, mut sweep) = (Instant::now(), Instant::now() + SWEEP / 10);
+        let now = self.clock.now();
+        let (mut look, mut sweep) = (now, now + SWEEP / 10);
         loop {
             let pause = match self.round(&dispatcher, &turns, &stop, &mut look, &mut sweep).await {
                 Ok(pause) => pause,
@@ -80,13 +78,13 @@ impl Recovery {
         look: &mut Instant,
         sweep: &mut Instant,
     ) -> Result<Duration, skillhost_journal::JournalError> {
-        if Instant::now() >= *look {
+        if self.clock.now() >= *look {
             self.take_over().await?;
             // With some jitter, so that processes that began together do not look together.
-            *look = Instant::now() + POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
+            *look = self.clock.now() + POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
         }
-        if Instant::now() >= *sweep {
-            *sweep = Instant::now() + SWEEP;
+        if self.clock.now() >= *sweep {
+            *sweep = self.clock.now() + SWEEP;
             let letters = Letters::new(Arc::clone(self), None);
             match letters.sweep().await {
                 Ok(0) => {}

@@ -78,7 +78,7 @@ enum Command {
     /// Run parked ones again, or waiting ones now
     Replay {
         #[command(flatten)]
-        some: Some_,
+        some: Chosen,
         /// Only with the version of the skill that failed
         #[arg(long)]
         pin: bool,
@@ -89,12 +89,12 @@ enum Command {
     /// Give up ones that wait or are parked
     Discard {
         #[command(flatten)]
-        some: Some_,
+        some: Chosen,
     },
     /// Move ones that ended, or are parked, to the archive in the data folder
     Archive {
         #[command(flatten)]
-        some: Some_,
+        some: Chosen,
     },
     /// Put ones back from an archive; what was to be run comes back parked
     Restore {
@@ -139,7 +139,7 @@ struct Which {
 
 /// Letters to do something with.
 #[derive(Debug, Args)]
-struct Some_ {
+struct Chosen {
     /// These
     #[arg(value_name = "ID", value_parser = id, required_unless_present = "all")]
     ids: Vec<String>,
@@ -267,10 +267,10 @@ impl Cli {
         &self,
         what: &str,
         done_word: &str,
-        some: Some_,
+        some: Chosen,
         many: view::Many,
     ) -> anyhow::Result<ExitCode> {
-        let Some_ { ids, all, which, dry_run } = some;
+        let Chosen { ids, all, which, dry_run } = some;
         let filter = view::Which::from(&which);
         let (mut matched, mut refused) = (vec![], vec![]);
         let (mut changed, mut file) = (0, Value::Null);

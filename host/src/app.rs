@@ -3,11 +3,11 @@
 use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use skillhost_core::Clock;
+use skillhost_core::{Clock, KeyValue};
 use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
 use skillhost_journal::{Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
-use skillhost_pipeline::{Dispatcher, Letters, Recovery, RecoverySettings, TokioClock, call_status};
+use skillhost_pipeline::{Dispatcher, Letters, Recovery, RecoverySettings, Sagas, TokioClock, built_in};
 use skillhost_skills::Directory;
 use tokio_util::sync::CancellationToken;
 
@@ -37,11 +37,14 @@ impl App {
     pub(crate) async fn start(settings: &Settings, open: Open) -> anyhow::Result<Self> {
         let clock = clock();
         let listeners = OwnListeners::default();
-        let engine = engine(settings, &listeners)?;
+        let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
+        let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue))?;
         let recovery = recovery(&settings.data, &settings.journal, open).await?;
-        let builtin = vec![call_status(&recovery)];
+        let builtin = built_in(&recovery);
         let directory =
             Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock), builtin)?);
+        recovery.use_versions(directory.versions());
+        recovery.use_keyvalue(keyvalue);
         let catalog = directory.catalog();
         for name in settings.skills.skills.keys().filter(|name| !catalog.borrow().skills.contains_key(*name))
         {
@@ -56,6 +59,11 @@ impl App {
     pub(crate) fn recover(&self, stop: CancellationToken) {
         let dispatcher = Arc::downgrade(&self.dispatcher);
         tokio::spawn(Arc::clone(&self.recovery).work(dispatcher, stop));
+    }
+
+    /// Sagas, for those who look after them.
+    pub(crate) fn sagas(&self) -> Sagas {
+        Sagas::new(Arc::clone(&self.recovery))
     }
 
     /// Dead letters, for those who look after them.
@@ -91,6 +99,8 @@ pub(crate) async fn recovery(
         concurrency: settings.concurrency,
         keep: settings.keep,
         archive_after: settings.archive_after,
+        undo_patience: settings.undo_patience,
+        sagas: settings.sagas.clone(),
         ..RecoverySettings::new(data.join("archive"))
     };
     Ok(Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings))
@@ -102,6 +112,14 @@ fn clock() -> Arc<dyn Clock> {
 
 /// The engine alone, for commands that look at a file.
 pub(crate) fn engine(settings: &Settings, listeners: &OwnListeners) -> anyhow::Result<Engine> {
+    engine_with(settings, listeners, Arc::new(Store::new(settings.data.join("keyvalue.sqlite"))))
+}
+
+fn engine_with(
+    settings: &Settings,
+    listeners: &OwnListeners,
+    keyvalue: Arc<dyn KeyValue>,
+) -> anyhow::Result<Engine> {
     let engine = &settings.engine;
     // The program as it was started, even if its file was replaced since.
     let program = match std::fs::exists("/proc/self/exe") {
@@ -121,7 +139,7 @@ pub(crate) fn engine(settings: &Settings, listeners: &OwnListeners) -> anyhow::R
             memory: engine.compile_memory,
         },
         listeners: listeners.clone(),
-        keyvalue: Some(Arc::new(Store::new(settings.data.join("keyvalue.sqlite")))),
+        keyvalue: Some(keyvalue),
     };
     Ok(Engine::new(&settings, clock())?)
 }

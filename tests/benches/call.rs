@@ -43,6 +43,7 @@ fn one_call(criterion: &mut Criterion) {
         digest: loaded.digest,
         loaded: 1,
         timeout: Duration::from_secs(30),
+        calls_tools: false,
         invoke: skill.clone(),
     };
     let catalog = Catalog { tools: BTreeMap::from([(tool, entry)]), settled: true, ..Catalog::default() };
@@ -68,6 +69,7 @@ fn one_call(criterion: &mut Criterion) {
                 link: Arc::new(NoClient),
                 depth: 0,
                 tools: Arc::new(NoTools),
+                undo: None,
             };
             assert!(skill.start(call).await.result.is_ok());
         });

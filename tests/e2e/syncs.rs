@@ -39,6 +39,7 @@ fn intent() -> Intent {
             fingerprint: Digest::of(b""),
             expires: Timestamp(u64::MAX >> 16),
         }),
+        step: None,
     }
 }
 
@@ -58,7 +59,10 @@ async fn child() {
         let Begun::Yes(lease) = journal.begin(intent(), Timestamp(n)).await.unwrap() else {
             panic!("no lease")
         };
-        journal.settle(lease, Ending::Done("{}".into()), Timestamp(n)).await.unwrap();
+        journal
+            .settle(lease, Ending::Done { outcome: "{}".into(), token: None, void: vec![] }, Timestamp(n))
+            .await
+            .unwrap();
     }
 }
 

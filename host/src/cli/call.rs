@@ -60,6 +60,7 @@ impl Call {
                     key: self.idempotency_key,
                     durable: self.durable,
                     priority: self.priority.as_deref().and_then(Priority::from_word),
+                    saga: None,
                 },
                 resume: None,
             };

@@ -14,7 +14,6 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use skillhost_core::CallId;
-use skillhost_pipeline::Letters;
 
 use super::{call::parse, out};
 use crate::{
@@ -176,7 +175,7 @@ impl Dlq {
         block_on(async {
             let alone = async || {
                 let recovery = recovery(&settings.data, &settings.journal, Open::Now).await?;
-                Ok(Admin::alone(Letters::new(recovery, None)))
+                Ok(Admin::alone(&recovery))
             };
             let client = Client::find(&settings.data, alone).await?;
             let cli = Cli { client, json: self.json };
@@ -244,10 +243,10 @@ impl Cli {
         loop {
             let mut query: Vec<String> = filter
                 .iter()
-                .filter_map(|(key, value)| Some(format!("{key}={}", escaped(value.as_str()?))))
+                .filter_map(|(key, value)| Some(format!("{key}={}", out::escaped(value.as_str()?))))
                 .collect();
             query.push(format!("limit={}", left.min(1_000)));
-            query.extend(after.as_ref().map(|after| format!("after={}", escaped(after))));
+            query.extend(after.as_ref().map(|after| format!("after={}", out::escaped(after))));
             let page = self.get(&format!("{LETTERS}?{}", query.join("&"))).await?;
             let found = page["letters"].as_array().cloned().unwrap_or_default();
             left = left.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
@@ -377,16 +376,4 @@ impl Cli {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(of.unwrap_or_default()).with_style(style).with_message(what.to_owned())
     }
-}
-
-/// A value for a query: everything but what certainly may stand there.
-fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b',' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }

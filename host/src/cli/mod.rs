@@ -10,6 +10,7 @@ mod list;
 mod live;
 mod out;
 mod policies;
+mod saga;
 mod serve;
 mod stdio;
 
@@ -53,6 +54,7 @@ Examples:
   skillhost inspect text                               tools, schemas, imports and limits of a skill
   skillhost call text_word_count --args '{\"text\":\"a b\"}'
   skillhost dlq list --state parked                    calls that wait for somebody to judge them
+  skillhost undo ID                                    take back what a call did
 
 Exit codes: 0 done; 1 it could not be done; 2 wrong command line or configuration;
 3 the tool answered with an error; 4 the durable call was accepted and goes on."
@@ -96,6 +98,10 @@ enum Command {
     Call(call::Call),
     /// Look after dead letters: calls that did not succeed and must not be lost
     Dlq(dlq::Dlq),
+    /// Look after sagas: calls that are kept or taken back together
+    Saga(saga::Saga),
+    /// Take back what a call did
+    Undo(saga::Undo),
     /// Check or show the configuration
     Config(config::Config),
     /// Tell what a kind of failure means and what to do
@@ -121,6 +127,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => settings().and_then(|settings| command.run(settings)),
         Command::Dlq(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Saga(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Undo(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Config(command) => command.run(&common),
         Command::Explain(command) => command.run(),
         Command::CompileOne(command) => return command.run(),

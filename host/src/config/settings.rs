@@ -21,7 +21,7 @@ use skillhost_core::SkillName;
 use skillhost_engine::{Limits, SecretSource};
 use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy, ToolPolicy};
 use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
-use skillhost_skills::{SkillSettings, SkillsSettings};
+use skillhost_skills::{Kept, SkillSettings, SkillsSettings};
 use skillhost_telemetry::Format;
 
 use super::{
@@ -112,6 +112,13 @@ impl Raw {
         fill(&mut letters.concurrency, recovery.concurrency);
         fill(&mut letters.ageing, queue.ageing);
         fill(&mut letters.archive_after, recovery.archive_after);
+        let sagas = &mut self.sagas;
+        fill(&mut sagas.tools, recovery.sagas.tools);
+        fill(&mut sagas.ttl, recovery.sagas.ttl);
+        fill(&mut sagas.max_ttl, recovery.sagas.max_ttl);
+        fill(&mut sagas.max_open, recovery.sagas.max_open);
+        fill(&mut sagas.on_expiry, raw::OnExpiry::Keep);
+        fill(&mut sagas.patience, recovery.undo_patience);
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
         let skill = &mut self.defaults;
@@ -143,6 +150,8 @@ impl Raw {
         fill(&mut skill.patience, tool.patience);
         fill(&mut skill.redelivery, Named::Own((&tool.redelivery.retry).into()));
         fill(&mut skill.max_age, tool.redelivery.max_age);
+        fill(&mut skill.undo, Named::Own((&tool.undo.retry).into()));
+        fill(&mut skill.undo_timeout, tool.undo.timeout);
         fill(&mut skill.priority, raw::Priority::Normal);
         fill(&mut skill.secret_arguments, vec![]);
         let (host, limits) = (HostPolicy::default(), &mut self.limits);
@@ -164,8 +173,19 @@ impl Raw {
     }
 
     fn settings(self, source: Option<&Source>) -> Result<Settings, ConfigError> {
-        let Self { server, engine, log, journal, dead_letters, admin, limits, defaults, skills, source: _ } =
-            self.filled();
+        let Self {
+            server,
+            engine,
+            log,
+            journal,
+            dead_letters,
+            sagas,
+            admin,
+            limits,
+            defaults,
+            skills,
+            source: _,
+        } = self.filled();
         let set = "filled above";
         let listen = server.listen.expect(set);
         let max_memory = bytes("engine.max_memory", engine.max_memory, 1 << 16, 4 << 30)?;
@@ -196,6 +216,7 @@ impl Raw {
             SecretSource::File(path) => Some(("a secret", path.clone())),
             SecretSource::Variable(_) => None,
         }));
+        let kept = Some(Kept::new(data.join("components")));
         Ok(Settings {
             http: HttpSettings {
                 listen: resolve(&listen)?,
@@ -208,6 +229,7 @@ impl Raw {
             skills: SkillsSettings {
                 dir: skills_dir,
                 protected: protected.into(),
+                kept,
                 max_skills: within("server.max_skills", server.max_skills.expect(set), 1, 10_000)?,
                 skills: by_name,
                 defaults: skill::settings("defaults", None, &defaults, max_memory)?,
@@ -229,7 +251,7 @@ impl Raw {
                 policies: Arc::new(policies),
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
-            journal: journal::journal(&journal, &dead_letters)?,
+            journal: journal::journal(&journal, &dead_letters, &sagas)?,
             admin,
             log_format: log.format.expect(set),
             log_level: level(log.level.expect(set))?,

@@ -1,9 +1,12 @@
-//! The admin API: how policies stand, and what is done with dead letters. On a socket in the data folder that only its
+//! The admin API: how policies stand, and what is done with dead letters and sagas. On a socket in the data folder that only its
 //! user can open; over TCP only with a token. `GET /admin/openapi.json` describes it.
 
+mod answer;
 mod client;
 mod letters;
 mod openapi;
+mod saga_view;
+mod sagas;
 mod socket;
 mod token;
 pub(crate) mod view;
@@ -19,7 +22,7 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use skillhost_pipeline::{Dispatcher, Letters};
+use skillhost_pipeline::{Dispatcher, Letters, Recovery, Sagas};
 
 use crate::app::App;
 pub(crate) use client::{Ask, Client, Running, is_running, running};
@@ -37,6 +40,7 @@ pub(crate) struct Admin {
     /// None where no host runs: the command line looks after letters by itself.
     dispatcher: Option<Arc<Dispatcher>>,
     letters: Letters,
+    sagas: Sagas,
     /// Who goes into the history of letters.
     by: &'static str,
 }
@@ -44,12 +48,22 @@ pub(crate) struct Admin {
 impl Admin {
     /// Of a host that runs.
     pub(crate) fn of(app: &App) -> Self {
-        Self { dispatcher: Some(Arc::clone(&app.dispatcher)), letters: app.letters(), by: "the command line" }
+        Self {
+            dispatcher: Some(Arc::clone(&app.dispatcher)),
+            letters: app.letters(),
+            sagas: app.sagas(),
+            by: "the command line",
+        }
     }
 
     /// Of a data folder where none runs.
-    pub(crate) fn alone(letters: Letters) -> Self {
-        Self { dispatcher: None, letters, by: "the command line" }
+    pub(crate) fn alone(recovery: &Arc<Recovery>) -> Self {
+        Self {
+            dispatcher: None,
+            letters: Letters::new(Arc::clone(recovery), None),
+            sagas: Sagas::new(Arc::clone(recovery)),
+            by: "the command line",
+        }
     }
 
     /// For who can open the socket.
@@ -58,6 +72,7 @@ impl Admin {
             .route(POLICIES, get(policies))
             .route("/admin/openapi.json", get(async || json(&openapi::document())))
             .merge(letters::router())
+            .merge(sagas::router())
             .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
     }

@@ -16,7 +16,7 @@ use rmcp::{
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use skillhost_core::{Caller, Catalog, ClientFeatures, ClientLink, Progress, text::bounded};
 use skillhost_journal::Priority;
 use skillhost_pipeline::{Asked, Dispatcher, Request};
@@ -42,6 +42,8 @@ const CORRELATION_MAX: usize = 128;
 const KEY: &str = "skillhost/idempotency_key";
 const DURABLE: &str = "skillhost/durable";
 const PRIORITY: &str = "skillhost/priority";
+/// In the server's capabilities: what calls can be taken back with.
+const UNDO_EXTENSION: &str = "skillhost/undo";
 /// Keys of a request's `_meta` that are the protocol's own affair.
 const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
 const PROGRESS_TOKEN: &str = "progressToken";
@@ -194,7 +196,7 @@ fn asked(meta: &Map<String, Value>) -> Result<Asked, ErrorData> {
         Some(None) => return Err(wrong(PRIORITY, "it must be low, normal, high or urgent")),
         Some(priority) => priority,
     };
-    Ok(Asked { key, durable, priority })
+    Ok(Asked { key, durable, priority, saga: None })
 }
 
 /// rmcp never answers a request whose handler panicked: answer in its stead.
@@ -207,12 +209,23 @@ async fn contained<T>(work: impl Future<Output = Result<T, ErrorData>>) -> Resul
 
 impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
-        ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(
-            "Tools of sandboxed skills. A failed call says in its text whether to mend the arguments, \
-                 to try again and when, or not to retry. A call that was accepted goes on by itself: do not repeat it, ask \
-             `call_status` with its id.",
-        )
+        let mut capabilities =
+            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
+        let mut instructions = String::from(
+            "Tools of sandboxed skills. A failed call says in its text whether to mend the arguments, to try again and when, or not \
+             to retry. A call that was accepted goes on by itself: do not repeat it, ask `call_status` with its id.",
+        );
+        if self.inner.dispatcher.catalog().tools.contains_key("saga_begin") {
+            // A client can see that calls can be rolled back, before it makes one.
+            let undo = json!({"undo": "undo_call", "sagas": ["saga_begin", "saga_call", "saga_commit", "saga_rollback"]});
+            let undo = undo.as_object().cloned().unwrap_or_default();
+            capabilities.extensions = Some([(UNDO_EXTENSION.to_owned(), undo)].into_iter().collect());
+            instructions.push_str(
+                " Tools whose `_meta` has `skillhost/undoable` can be undone with `undo_call`. For a task of several steps that must \
+                 not stay half done, use `saga_begin`, `saga_call`, and `saga_commit` or `saga_rollback`.",
+            );
+        }
+        ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(instructions)
     }
 
     async fn list_tools(

@@ -66,6 +66,9 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
         }
         ours("call", told);
     }
+    if let Some(rollback) = &response.rollback {
+        ours("rollback", rollback.described());
+    }
     let aside = response.stands_in.as_ref().map(|StandIn { tool, reason }| {
         let told = json!({"tool": tool, "kind": reason.kind.code(), "reason": reason.message});
         ours("fallback", told);
@@ -82,6 +85,9 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
             }
             _ => {
                 let mut text = told(&failure, response.effect);
+                if let Some(rollback) = &response.rollback {
+                    text = format!("{text}\n{}", rollback.told());
+                }
                 if let Some(standing) = &response.standing {
                     text = format!("{text}\n{}", standing.kept());
                 }
@@ -231,6 +237,8 @@ mod tests {
             replayed: false,
             standing: None,
             changed: false,
+            rollback: None,
+            settled: false,
         }
     }
 

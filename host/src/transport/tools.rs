@@ -5,6 +5,9 @@ use std::{borrow::Cow, sync::Arc};
 use rmcp::model::{MetaObject, Tool, ToolAnnotations};
 use skillhost_core::{Catalog, ToolName, ToolSpec};
 
+/// In a tool's `_meta`: `undo_call` takes its calls back.
+const UNDOABLE: &str = "skillhost/undoable";
+
 /// All tools, by name.
 pub(crate) fn list(catalog: &Catalog) -> Vec<Tool> {
     catalog.tools.iter().map(|(name, entry)| tool(name, &entry.spec)).collect()
@@ -29,6 +32,12 @@ fn tool(name: &ToolName, spec: &ToolSpec) -> Tool {
         .icons
         .as_ref()
         .map(|icons| icons.iter().filter_map(|icon| serde_json::from_value(icon.clone()).ok()).collect());
-    tool.meta = spec.meta.clone().map(MetaObject);
+    let mut meta = spec.meta.clone().unwrap_or_default();
+    // Whether a call can be taken back is the host's promise, not the skill's.
+    meta.remove(UNDOABLE);
+    if spec.undoable && spec.annotations.read_only != Some(true) {
+        meta.insert(UNDOABLE.to_owned(), true.into());
+    }
+    tool.meta = (!meta.is_empty()).then_some(MetaObject(meta));
     tool
 }

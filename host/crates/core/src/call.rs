@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::CallTool;
+use crate::{CallTool, PrepareUndo};
 
 /// Identifies one call over all its attempts. A UUIDv7, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -158,6 +158,8 @@ pub struct Call {
     pub depth: u32,
     /// Calls other tools.
     pub tools: Arc<dyn CallTool>,
+    /// Keeps what is needed to take the call back. None when it is not one that can be taken back.
+    pub undo: Option<Arc<dyn PrepareUndo>>,
 }
 
 impl fmt::Debug for Call {

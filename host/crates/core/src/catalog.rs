@@ -56,6 +56,8 @@ pub struct Entry {
     pub loaded: u64,
     /// How long a call may take, waits included.
     pub timeout: Duration,
+    /// Whether its skill may call other tools.
+    pub calls_tools: bool,
     /// Runs it.
     pub invoke: Arc<dyn Invoke>,
 }

@@ -2,13 +2,49 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use crate::{Call, Failure, FailureKind, Outcome, Reply};
+use crate::{Call, Digest, Failure, FailureKind, Outcome, Reply, SkillName};
 
 /// Something that runs calls: one loaded version of a skill, or a fake in tests.
 pub trait Invoke: Send + Sync {
     /// Start one attempt of `call`. Nothing happens to the world before the returned attempt is polled.
     fn start(&self, call: Call) -> Box<dyn Attempt>;
+
+    /// Start taking back what `undo.call` did, as far as its token tells. The report of one that succeeded holds an empty
+    /// reply.
+    fn undo(&self, undo: Undo) -> Box<dyn Attempt>;
 }
+
+/// A call that is to be taken back.
+#[derive(Debug, Clone)]
+pub struct Undo {
+    /// With the id, tool and arguments of the call; its deadline is the undo's own.
+    pub call: Call,
+    /// What one attempt of the call left behind, as JSON. None: it may never have begun.
+    pub token: Option<String>,
+    /// An operator's word to overwrite what has changed since.
+    pub force: bool,
+}
+
+/// Makes undo tokens durable while a call runs: the pipeline, or a fake in tests.
+pub trait PrepareUndo: Send + Sync {
+    /// Keep `token`, a JSON text, as what this attempt of the call leaves behind. It is on disk when the answer is `Ok`.
+    fn prepare_undo(&self, attempt: u32, token: String) -> Prepared;
+}
+
+/// An undo token on its way to the disk.
+pub type Prepared = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// Finds versions of skills: what took an effect is taken back by the same code.
+pub trait Versions: Send + Sync {
+    /// The version of `skill` with this digest, loaded with the settings of today. It need not be the one that serves.
+    fn version(&self, skill: &SkillName, digest: Digest) -> FoundVersion;
+
+    /// Nothing can be done any more with versions that are not among these and do not serve. Blocks.
+    fn keep_only(&self, needed: &[Digest]);
+}
+
+/// A version on its way.
+pub type FoundVersion = Pin<Box<dyn Future<Output = Result<std::sync::Arc<dyn Invoke>, Failure>> + Send>>;
 
 /// Calls a tool on behalf of a running call: the dispatcher, or a fake in tests.
 pub trait CallTool: Send + Sync {

@@ -32,6 +32,12 @@ pub trait KeyValue: Send + Sync {
     /// [`KeyValueError::Unavailable`].
     fn delete(&self, bucket: &str, key: &str) -> Result<(), KeyValueError>;
 
+    /// Remove every key that begins with `prefix`.
+    ///
+    /// # Errors
+    /// [`KeyValueError::Unavailable`].
+    fn remove(&self, bucket: &str, prefix: &str) -> Result<(), KeyValueError>;
+
     /// Whether there is a value for `key`.
     ///
     /// # Errors

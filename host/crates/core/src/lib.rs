@@ -14,6 +14,7 @@ pub mod invoke;
 pub mod keyvalue;
 pub mod name;
 pub mod outcome;
+pub mod saga;
 pub mod schema;
 pub mod text;
 pub mod tool;
@@ -23,9 +24,13 @@ pub use catalog::{Catalog, Entry, SkillState, SkillStatus};
 pub use clock::{Clock, SystemClock};
 pub use digest::Digest;
 pub use failure::{Effect, Failure, FailureKind, Hint, Retry, Verdict};
-pub use invoke::{Attempt, CallTool, Invoke, Nested, NoTools, Report, Usage};
+pub use invoke::{
+    Attempt, CallTool, FoundVersion, Invoke, Nested, NoTools, PrepareUndo, Prepared, Report, Undo, Usage,
+    Versions,
+};
 pub use keyvalue::{KeyValue, KeyValueBounds, KeyValueError};
 pub use name::{SkillName, ToolName};
 pub use outcome::{Block, Content, Media, Outcome, Reply, ResourceBody, ResourceContents, ResourceLink};
+pub use saga::SagaId;
 pub use schema::{Schema, SchemaError, Violation};
 pub use tool::{Annotations, ToolSpec, ToolSpecError};

@@ -21,6 +21,9 @@ pub struct Reply {
     pub is_error: bool,
     /// The skill's own `_meta`.
     pub meta: Option<Map<String, Value>>,
+    /// What is needed to take the call back, as JSON. For the host alone: not part of what is kept or shown of a reply.
+    #[serde(skip)]
+    pub undo_token: Option<String>,
 }
 
 /// A block of content with what is said about it.

@@ -110,7 +110,7 @@ const MAX_MESSAGE: usize = 64 << 10;
 const MAX_MISSING: usize = 16;
 const MAX_CAPABILITY: usize = 64;
 
-fn failure(failure: types::Failure) -> Failure {
+pub(crate) fn failure(failure: types::Failure) -> Failure {
     let of = |kind, message: String| Failure::new(kind, redact(&bounded(message, MAX_MESSAGE)));
     match failure {
         types::Failure::InvalidInput(message) => of(FailureKind::InvalidInput, message),
@@ -138,7 +138,31 @@ fn reply(reply: types::Reply) -> Result<Reply, Failure> {
         structured: reply.structured.as_deref().map(|text| json("structured", text)).transpose()?,
         is_error: reply.is_error,
         meta: object("meta", reply.meta)?,
+        undo_token: reply.undo_token.map(token).transpose()?,
     })
+}
+
+/// Bytes of an undo token.
+const MAX_TOKEN: usize = 64 << 10;
+
+/// Whether a text can be an undo token; why not.
+pub(crate) fn is_token(token: &str) -> Result<(), String> {
+    if token.len() > MAX_TOKEN {
+        return Err(format!(
+            "an undo token has at most {MAX_TOKEN} bytes, not {}; larger things go into the key-value bucket under the call's id",
+            token.len()
+        ));
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(token)
+        .map(drop)
+        .map_err(|error| format!("the undo token is not JSON: {error}"))
+}
+
+fn token(token: String) -> Result<String, Failure> {
+    match is_token(&token) {
+        Ok(()) => Ok(token),
+        Err(why) => Err(Failure::new(FailureKind::InvalidOutput, why)),
+    }
 }
 
 fn block(block: types::ContentBlock) -> Result<Block, Failure> {

@@ -202,6 +202,12 @@ impl Engine {
             Err(_) => return Err(LoadError::ListTimeout(timeout)),
             Ok(listed) => listed.map_err(LoadError::List)??,
         };
+        if let Some(tool) = tools.iter().find(|tool| tool.undoable && !skill.can_undo()) {
+            return Err(LoadError::Contract(format!(
+                "its tool `{}` is declared undoable, but it does not export `skillhost:skill/undo@0.1.0`",
+                tool.name
+            )));
+        }
         Ok(Loaded { digest, interfaces, tools, skill: Arc::new(skill), cached })
     }
 

@@ -36,6 +36,10 @@ const FUEL_YIELD: u64 = 1_000_000;
 /// dropped in while every call's instance is busy must not have to wait.
 pub const LOADING: u32 = 4;
 
+/// Calls that are taken back at the same time, in instances of their own too: what failed is taken back however busy the
+/// host is.
+pub(crate) const UNDOING: u32 = 4;
+
 /// How deep calls may be nested: a tool that calls a tool is at depth 1.
 pub(crate) const MAX_DEPTH: u32 = 4;
 
@@ -53,8 +57,17 @@ pub(crate) struct Guests {
     // By depth.
     calls: Vec<Arc<Semaphore>>,
     loads: Arc<Semaphore>,
+    undos: Arc<Semaphore>,
     ticker: Ticker,
     clock: Arc<dyn Clock>,
+}
+
+/// What a guest is there for.
+pub(crate) enum For {
+    /// To tell its tools.
+    Loading,
+    Call(Call),
+    Undo(Call),
 }
 
 /// What a guest is asked to do with its store.
@@ -87,6 +100,7 @@ impl Guests {
                 .map(|depth| Arc::new(Semaphore::new(slots(settings.instances, depth) as usize)))
                 .collect(),
             loads: Arc::new(Semaphore::new(LOADING as usize)),
+            undos: Arc::new(Semaphore::new(UNDOING as usize)),
             clock,
         })
     }
@@ -95,17 +109,19 @@ impl Guests {
         &self.clock
     }
 
-    /// Queue `work` for a slot and run it in a fresh store. A skill that is being loaded has no `call`.
+    /// Queue `work` for a slot and run it in a fresh store.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         sandbox: &Arc<Sandbox>,
-        call: Option<Call>,
+        why: For,
         work: Work<T>,
     ) -> Running<T> {
-        let slots = Arc::clone(match &call {
-            Some(call) => &self.calls[call.depth.min(MAX_DEPTH) as usize],
-            None => &self.loads,
-        });
+        let (slots, call) = match why {
+            For::Call(call) => (&self.calls[call.depth.min(MAX_DEPTH) as usize], Some(call)),
+            For::Undo(call) => (&self.undos, Some(call)),
+            For::Loading => (&self.loads, None),
+        };
+        let slots = Arc::clone(slots);
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
         let state = State::new(Arc::clone(sandbox), call, Arc::clone(&self.clock));
         let ticking = self.ticker.running();
@@ -226,7 +242,7 @@ impl Attempt for CallAttempt {
     }
 }
 
-/// A call at work.
+/// A call, or an undo, at work.
 pub(crate) struct CallAttempt(pub(crate) Running<Outcome>);
 
 impl Future for CallAttempt {

@@ -64,8 +64,19 @@ impl Host for State {
         Err(not_yet("ask-client"))
     }
 
-    fn prepare_undo(&mut self, _token: String) -> Result<(), HostError> {
-        Err(not_yet("prepare-undo"))
+    async fn prepare_undo(&mut self, token: String) -> Result<(), HostError> {
+        let Some(call) = &self.call else {
+            return Err(HostError::NotOffered("there is no call while the skill is loaded".into()));
+        };
+        let Some(keeps) = call.undo.clone() else {
+            return Err(HostError::NotOffered(
+                "this call cannot be taken back: its tool is not declared undoable, or it is an undo itself"
+                    .into(),
+            ));
+        };
+        convert::is_token(&token).map_err(HostError::Invalid)?;
+        let prepared = keeps.prepare_undo(call.attempt, token).await;
+        prepared.map_err(|failure| HostError::Unavailable(failure.message))
     }
 
     async fn call_tool(&mut self, name: String, arguments: Option<String>) -> Result<Reply, CallError> {

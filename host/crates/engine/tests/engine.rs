@@ -57,6 +57,7 @@ fn call(tool: &str, arguments: &str) -> Call {
         link: Arc::new(NoClient),
         depth: 0,
         tools: Arc::new(NoTools),
+        undo: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn intent(n: u64, keyed: bool) -> Intent {
             fingerprint: Digest::of(b""),
             expires: Timestamp(1 << 50),
         }),
+        step: None,
     }
 }
 
@@ -58,7 +59,7 @@ fn intent(n: u64, keyed: bool) -> Intent {
 async fn call(journal: &Sqlite, n: u64) {
     let begun = journal.begin(intent(n, true), Timestamp(n)).await.expect("it begins");
     let Begun::Yes(lease) = begun else { panic!("{begun:?}") };
-    let outcome = Ending::Done(r#"{"content":[]}"#.into());
+    let outcome = Ending::Done { outcome: r#"{"content":[]}"#.into(), token: None, void: vec![] };
     journal.settle(lease, outcome, Timestamp(n)).await.expect("it is settled");
 }
 

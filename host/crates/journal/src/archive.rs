@@ -139,6 +139,8 @@ pub fn read(line: &str) -> Result<(Record, Vec<Event>), String> {
         due: None,
         problem: line.problem,
         outcome,
+        undo: None,
+        rollback: None,
     };
     Ok((record, line.history))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use skillhost_core::{CallId, Caller, Digest, Effect, Failure, FailureKind};
 
-use crate::{Priority, Timestamp};
+use crate::{Afterwards, Priority, SagaState, StepOf, Timestamp, Token, UndoState};
 
 /// Where a call is. Every transition is a compare-and-set under a lease, but for those a person makes.
 ///
@@ -14,6 +14,8 @@ use crate::{Priority, Timestamp};
 ///                      |  +----------> parked -----------> waiting
 ///                      v                  |
 ///           done | failed | unknown       +--> discarded <-- waiting
+///
+///   running --> rolling-back --> failed | unknown | parked | waiting
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,11 +34,13 @@ pub enum State {
     Unknown,
     /// A letter that somebody gave up.
     Discarded,
+    /// It failed; what it did, or made others do, is being taken back.
+    RollingBack,
 }
 
 impl State {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Running,
         Self::Waiting,
         Self::Parked,
@@ -44,6 +48,7 @@ impl State {
         Self::Failed,
         Self::Unknown,
         Self::Discarded,
+        Self::RollingBack,
     ];
 
     /// Whether nothing more will come of it by itself or by a replay.
@@ -65,6 +70,7 @@ impl State {
             Self::Failed => "failed",
             Self::Unknown => "unknown",
             Self::Discarded => "discarded",
+            Self::RollingBack => "rolling-back",
         }
     }
 
@@ -139,6 +145,8 @@ pub struct Intent {
     pub park_unknown: bool,
     /// Under which it is made at most once.
     pub key: Option<Key>,
+    /// How it takes part in what may be taken back; none when there can be nothing to take back.
+    pub step: Option<StepOf>,
 }
 
 /// The right to run a call and to say what became of it, once.
@@ -193,8 +201,15 @@ impl Problem {
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// It answered: a reply as JSON.
-    Done(String),
+    /// It answered.
+    Done {
+        /// The reply, as JSON.
+        outcome: String,
+        /// What the last attempt left behind, in the place of what it had prepared.
+        token: Option<Token>,
+        /// Attempts that certainly took no effect: what they left behind is of no use.
+        void: Vec<u32>,
+    },
     /// It failed without an effect and is not run again. Its key is free again.
     Failed(Problem),
     /// Nobody knows whether it took effect, and it is never run again.
@@ -210,6 +225,17 @@ pub enum Ending {
     },
     /// Left for somebody to judge.
     Parked(Problem),
+    /// It failed, and is to be taken back with what it made others do.
+    RollBack {
+        /// Why it failed.
+        problem: Problem,
+        /// Whether its own guest may have changed the world.
+        effect: bool,
+        /// As above.
+        void: Vec<u32>,
+        /// What becomes of it then.
+        afterwards: Box<Afterwards>,
+    },
 }
 
 /// A call with all that is known of it.
@@ -267,6 +293,10 @@ pub struct Record {
     pub problem: Option<Problem>,
     /// The reply, as JSON.
     pub outcome: Option<String>,
+    /// Where taking it back is, as a step of whatever it belongs to.
+    pub undo: Option<UndoState>,
+    /// What taking it back, with what it made others do, came to.
+    pub rollback: Option<SagaState>,
 }
 
 impl Record {

@@ -5,8 +5,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 use skillhost_core::CallId;
 
 use crate::{
-    Changed, Edit, Ending, Event, Filter, Intent, JournalError, Lease, Page, PageOf, Record, State, Stats,
-    Timestamp,
+    Changed, Edit, Ending, Event, Filter, Intent, JournalError, Lease, NotOpen, Page, PageOf, Record,
+    SagaLease, Sagas, State, Stats, Timestamp,
 };
 
 /// What a journal answers. The operation is under way when the method returns: dropping the answer does not take it back.
@@ -21,7 +21,7 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send
 ///   its own affair: a file lock, a heartbeat.
 /// - Everything that is read back is checked; what cannot be is [`JournalError::Damaged`], never a guess.
 /// - Times are the caller's: it reads no clock.
-pub trait Journal: Send + Sync {
+pub trait Journal: Sagas {
     /// Write the intent of a call down and take its lease, unless its key is held already.
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun>;
 
@@ -46,8 +46,8 @@ pub trait Journal: Send + Sync {
     /// Make every waiting letter of a skill due now: it has changed.
     fn wake(&self, skill: &str, now: Timestamp) -> Answer<u64>;
 
-    /// Take over what dead owners left behind: durable calls that are safe wait again, due at once; others that must be
-    /// judged are parked; the rest is unknown. Answers each call as it is now.
+    /// Take over what dead owners left behind: what can be taken back is to be; durable calls that are safe wait again, due
+    /// at once; others that must be judged are parked; the rest is unknown. Answers each call as it is now.
     fn take_over(&self, now: Timestamp) -> Answer<Vec<Record>>;
 
     /// Letters, by filter.
@@ -79,7 +79,7 @@ pub trait Journal: Send + Sync {
     /// comes back parked.
     fn restore(&self, letter: Box<Record>, history: Vec<Event>, now: Timestamp) -> Answer<bool>;
 
-    /// Forget up to `limit` calls that are no letters and ended before `ended_before`, and keys that are held no more.
+    /// Forget up to `limit` calls that are no letters, nor steps, and ended before `ended_before`, and keys that are held no more.
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64>;
 }
 
@@ -92,6 +92,8 @@ pub enum Begun {
     Known(Known),
     /// There are as many letters as there may be, and it is durable.
     Full,
+    /// Its saga, or the call that it is made for, takes no more.
+    NotOpen(NotOpen),
 }
 
 /// What is known of a key that is held.
@@ -110,6 +112,8 @@ pub struct Known {
 pub enum Settled {
     /// Written down.
     Yes,
+    /// Written down, and the call is to be taken back: go on with this lease.
+    RollBack(SagaLease),
     /// The lease is not the newest one any more: somebody else says what becomes of the call.
     Fenced,
 }

@@ -136,11 +136,13 @@ pub enum Step {
     Discarded,
     /// It came back from an archive.
     Restored,
+    /// What a run did was taken back, as far as it could be.
+    RolledBack,
 }
 
 impl Step {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Failed,
         Self::Refused,
         Self::Scheduled,
@@ -152,6 +154,7 @@ impl Step {
         Self::Replayed,
         Self::Discarded,
         Self::Restored,
+        Self::RolledBack,
     ];
 
     /// The word for it.
@@ -169,6 +172,7 @@ impl Step {
             Self::Replayed => "replayed",
             Self::Discarded => "discarded",
             Self::Restored => "restored",
+            Self::RolledBack => "rolled-back",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What must outlive the process: calls that are keyed or durable, their outcomes, and dead letters.
+//! What must outlive the process: calls that are keyed, durable or can be taken back, their outcomes, dead letters, sagas.
 //!
 //! [`Journal`] is the seam: every method is one transaction, over calls, keys and letters together. [`Sqlite`] keeps it
 //! in one file that several processes of a machine share. The pipeline decides what becomes of a call; the journal sees
@@ -12,6 +12,7 @@ mod call;
 mod error;
 mod journal;
 mod letter;
+mod saga;
 mod seal;
 mod sqlite;
 mod time;
@@ -20,6 +21,10 @@ pub use call::{Arguments, Delivery, Ending, Intent, Key, Lease, Problem, Record,
 pub use error::JournalError;
 pub use journal::{Answer, Begun, Bounds, Journal, Known, OnFull, Settled};
 pub use letter::{Changed, Edit, Event, Filter, Page, PageOf, Priority, Stats, Step};
+pub use saga::{
+    Afterwards, Left, NotOpen, OnExpiry, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
+    Sagas, StepOf, ToUndo, Token, UndoEnd, UndoState, undo_order, within,
+};
 pub use seal::{SealError, Sealer};
 pub use sqlite::{Observer, Phase, Sqlite, SqliteSettings, Synchronous};
 pub use time::Timestamp;

@@ -8,8 +8,10 @@ mod calls;
 mod letters;
 mod owner;
 mod rows;
+mod sagas;
 mod schema;
 mod threads;
+mod undo;
 
 use std::{
     fs::OpenOptions,
@@ -20,11 +22,12 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
-use skillhost_core::{CallId, Clock};
+use skillhost_core::{CallId, Caller, Clock, Digest, SagaId};
 
 use crate::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
-    Page, PageOf, Problem, Record, Settled, State, Stats, Timestamp,
+    Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
+    Sagas, Settled, State, Stats, Timestamp, ToUndo, Token, UndoEnd,
 };
 use threads::{Readers, Writer};
 
@@ -188,7 +191,7 @@ impl Journal for Sqlite {
     }
 
     fn settle(&self, lease: Lease, ending: Ending, now: Timestamp) -> Answer<Settled> {
-        self.writer.run(move |db, _| calls::settle(db, lease, &ending, now))
+        self.writer.run(move |db, owner| calls::settle(db, owner, lease, &ending, now))
     }
 
     fn leave(&self, intent: Intent, problem: Problem, now: Timestamp) -> Answer<()> {
@@ -262,4 +265,89 @@ impl Journal for Sqlite {
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64> {
         self.writer.run(move |db, _| calls::purge(db, ended_before, limit, now))
     }
+}
+
+impl Sagas for Sqlite {
+    fn prepare(&self, lease: Lease, token: Token, void: Vec<u32>) -> Answer<Settled> {
+        self.writer.run(move |db, _| settled(sagas::prepare(db, lease, &token, &void)))
+    }
+
+    fn begin_saga(&self, saga: Saga, max: u32) -> Answer<bool> {
+        self.writer.run(move |db, _| sagas::begin(db, &saga, max))
+    }
+
+    fn commit_saga(&self, id: SagaId, caller: Caller, now: Timestamp) -> Answer<Option<SagaState>> {
+        self.writer.run(move |db, _| sagas::commit(db, id, &caller, now))
+    }
+
+    fn roll_back(&self, id: SagaId, how: RollBack, now: Timestamp) -> Answer<Rolling> {
+        self.writer.run(move |db, owner| sagas::roll_back(db, owner, id, &how, now))
+    }
+
+    fn claim_sagas(&self, max: u32) -> Answer<Vec<SagaLease>> {
+        self.writer.run(move |db, owner| sagas::claim(db, owner, max))
+    }
+
+    fn expire_sagas(&self, now: Timestamp) -> Answer<Vec<Saga>> {
+        self.writer.run(move |db, _| sagas::expire(db, now))
+    }
+
+    fn abandon(&self, id: SagaId, by: String, now: Timestamp) -> Answer<Option<SagaState>> {
+        self.writer.run(move |db, _| sagas::abandon(db, id, &by, now))
+    }
+
+    fn saga(&self, id: SagaId) -> Answer<Option<Saga>> {
+        self.readers.run(move |db| sagas::get(db, id))
+    }
+
+    fn sagas(&self, filter: SagaFilter, after: Option<SagaId>, limit: u32) -> Answer<Vec<Saga>> {
+        self.readers.run(move |db| sagas::list(db, &filter, after, limit))
+    }
+
+    fn steps(&self, id: SagaId) -> Answer<Vec<SagaStep>> {
+        self.readers.run(move |db| sagas::steps(db, id))
+    }
+
+    fn calls_of(
+        &self,
+        caller: Caller,
+        saga: Option<SagaId>,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Answer<Vec<SagaStep>> {
+        self.readers.run(move |db| sagas::calls_of(db, &caller, saga, before, limit))
+    }
+
+    fn is_busy(&self, id: SagaId) -> Answer<bool> {
+        self.readers.run(move |db| sagas::is_busy(db, id))
+    }
+
+    fn begin_undo(&self, lease: SagaLease, call: CallId, now: Timestamp) -> Answer<Option<ToUndo>> {
+        self.writer.run(move |db, _| undo::begin(db, lease, call, now))
+    }
+
+    fn end_undo(&self, lease: SagaLease, call: CallId, end: UndoEnd, now: Timestamp) -> Answer<Settled> {
+        self.writer.run(move |db, _| settled(undo::end(db, lease, call, &end, now)))
+    }
+
+    fn rolled_back(&self, lease: SagaLease, now: Timestamp) -> Answer<Option<SagaState>> {
+        self.writer.run(move |db, _| undo::rolled_back(db, lease, now))
+    }
+
+    fn versions_needed(&self) -> Answer<Vec<Digest>> {
+        self.readers.run(sagas::versions_needed)
+    }
+
+    fn purge_steps(
+        &self,
+        ended_before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Answer<Vec<(String, CallId)>> {
+        self.writer.run(move |db, _| sagas::purge(db, ended_before, limit, now))
+    }
+}
+
+fn settled(held: Result<bool, JournalError>) -> Result<Settled, JournalError> {
+    held.map(|held| if held { Settled::Yes } else { Settled::Fenced })
 }

@@ -143,6 +143,18 @@ impl KeyValue for Store {
         })
     }
 
+    fn remove(&self, bucket: &str, prefix: &str) -> Result<(), KeyValueError> {
+        self.with(|db| {
+            // Not LIKE, whose wildcards may stand in the text; a range, so that the index serves.
+            db.prepare_cached(
+                "DELETE FROM entries WHERE bucket = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2",
+            )
+            .and_then(|mut delete| delete.execute(params![bucket, prefix]))
+            .map(drop)
+            .map_err(failed)
+        })
+    }
+
     fn exists(&self, bucket: &str, key: &str) -> Result<bool, KeyValueError> {
         self.with(|db| {
             db.prepare_cached("SELECT 1 FROM entries WHERE bucket = ?1 AND key = ?2")

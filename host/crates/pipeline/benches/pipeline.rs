@@ -13,7 +13,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value};
 use skillhost_core::{
     Annotations, Attempt, Block, Call, Caller, Catalog, ClientFeatures, Digest, Entry, Invoke, NoClient,
-    Outcome, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Usage,
+    Outcome, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 use skillhost_pipeline::{
     Asked, Dispatcher, HostPolicy, Policies, Request, Settings, SkillPolicy, TokioClock, ToolPolicy,
@@ -28,6 +28,10 @@ struct Instantly;
 
 impl Invoke for Instantly {
     fn start(&self, _: Call) -> Box<dyn Attempt> {
+        Box::new(Done)
+    }
+
+    fn undo(&self, _: Undo) -> Box<dyn Attempt> {
         Box::new(Done)
     }
 }
@@ -68,6 +72,7 @@ fn dispatcher(policies: Policies) -> Arc<Dispatcher> {
         digest: Digest::of(b""),
         loaded: 1,
         timeout: Duration::from_secs(30),
+        calls_tools: false,
         invoke: Arc::new(Instantly),
     };
     let tools = BTreeMap::from([(ToolName::prefixed(&skill, "run").expect("a name"), entry)]);

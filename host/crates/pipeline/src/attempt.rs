@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skillhost_core::{Call, Failure, FailureKind, Invoke, Report, Usage};
+use skillhost_core::{Attempt, Failure, FailureKind, Report, Usage};
 use skillhost_policy::Deadline;
 use tokio_util::sync::CancellationToken;
 
@@ -10,25 +10,28 @@ use tokio_util::sync::CancellationToken;
 /// milliseconds unless the machine is overloaded.
 pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
+/// Also answers what has not gone away by then.
 pub(crate) async fn run(
-    invoke: &dyn Invoke,
-    call: Call,
+    mut attempt: Box<dyn Attempt>,
     deadline: Deadline,
     cancel: &CancellationToken,
-) -> Report {
-    let mut attempt = invoke.start(call);
+) -> (Report, Option<Box<dyn Attempt>>) {
     let why = tokio::select! {
-        // In this order: an answer that is there counts, however late we look.
+        // In this order: an answer that is there counts, however late we look; and who is ended by a caller whose time was
+        // over in the same moment has used up its own.
         biased;
-        report = &mut attempt => return report,
-        () = cancel.cancelled() => FailureKind::Cancelled,
+        report = &mut attempt => return (report, None),
         () = tokio::time::sleep_until(deadline.at().into()) => FailureKind::Timeout,
+        () = cancel.cancelled() => FailureKind::Cancelled,
     };
     attempt.abort();
     let ended = tokio::time::timeout(GRACE, &mut attempt).await;
     // Unknown counts as started: better to say "may have taken effect" than to be wrong.
-    let usage = ended.map_or(Usage { started: true, ..Usage::default() }, |report| report.usage);
-    Report { result: Err(failure(why, deadline, usage.started)), usage }
+    let (usage, lingering) = match ended {
+        Ok(report) => (report.usage, None),
+        Err(_) => (Usage { started: true, ..Usage::default() }, Some(attempt)),
+    };
+    (Report { result: Err(failure(why, deadline, usage.started)), usage }, lingering)
 }
 
 fn failure(why: FailureKind, deadline: Deadline, started: bool) -> Failure {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use skillhost_core::{
-    Call, Clock, Effect, Entry, Failure, FailureKind, Hint, Outcome, Reply, Report, Usage, Verdict,
+    Attempt, Call, Clock, Effect, Entry, Failure, FailureKind, Hint, Outcome, Reply, Report, Usage, Verdict,
 };
 use skillhost_policy::{
     CircuitBreaker, Deadline, Failed, FilterMode, Findings, cacheable, circuit_breaker::Permit,
@@ -21,13 +21,12 @@ use crate::{
     attempt, cancelled,
     concurrency::Slot,
     events::{Whose, told},
-    nested::Ledger,
     registry::{CallerState, SkillState, ToolState},
+    scope::{Notes, Scope},
     validation::Checks,
 };
 
 /// What is known of a call beside its reply.
-#[derive(Debug)]
 pub(crate) struct Tally {
     /// What the last attempt used.
     pub(crate) usage: Usage,
@@ -39,6 +38,8 @@ pub(crate) struct Tally {
     pub(crate) changed: bool,
     /// What the filter found in the result.
     pub(crate) findings: Findings,
+    /// Guests that were ended and have not gone away yet.
+    pub(crate) lingering: Vec<Box<dyn Attempt>>,
 }
 
 impl Default for Tally {
@@ -49,6 +50,7 @@ impl Default for Tally {
             effect: Effect::None,
             changed: false,
             findings: Findings::default(),
+            lingering: vec![],
         }
     }
 }
@@ -57,7 +59,8 @@ impl Default for Tally {
 pub(crate) struct Attempts<'a> {
     pub(crate) clock: &'a dyn Clock,
     pub(crate) checks: &'a Checks,
-    pub(crate) ledger: &'a Ledger,
+    /// None for a call that makes no others and cannot be taken back.
+    pub(crate) scope: Option<&'a Scope>,
     pub(crate) entry: &'a Entry,
     pub(crate) skill: &'a SkillState,
     pub(crate) tool: &'a ToolState,
@@ -198,21 +201,28 @@ impl Attempts<'_> {
             None => self.deadline,
         };
         call.deadline = deadline.at();
-        let page = self.ledger.page(call.id);
+        if let Some(scope) = self.scope {
+            scope.fresh();
+        }
+        let attempt = call.attempt;
         let changes = !cacheable(&self.entry.spec.annotations);
         self.at_stake.store(true, Ordering::Relaxed);
-        let report = attempt::run(&*self.entry.invoke, call, deadline, self.cancel).await;
+        let started = self.entry.invoke.start(call);
+        let (report, lingering) = attempt::run(started, deadline, self.cancel).await;
+        tally.lingering.extend(lingering);
         tally.usage = report.usage;
         let result = self.checked(report, tally).await;
         let effect = match &result {
             Ok(_) => Effect::Unknown,
             Err(failure) => failure.kind.effect(tally.usage.started),
         };
-        if effect == Effect::Unknown {
-            tally.effect = effect;
+        match self.scope {
+            _ if effect == Effect::Unknown => tally.effect = effect,
+            Some(scope) => scope.had_no_effect(attempt),
+            None => {}
         }
         self.at_stake.store(false, Ordering::Relaxed);
-        let notes = page.read();
+        let notes = self.scope.map_or_else(Notes::default, Scope::notes);
         tally.changed |= notes.changed || (changes && effect == Effect::Unknown);
         let verdict = match &result {
             Ok(reply) => self.tool.policy.counting.of_reply(reply),

@@ -1,6 +1,6 @@
 //! The order of a call.
 
-mod journalled;
+mod tracked;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -14,7 +14,8 @@ use std::{
 
 use futures::FutureExt as _;
 use skillhost_core::{
-    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, Reply, SkillName,
+    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, NoTools, Reply,
+    SagaId, SkillName,
 };
 use skillhost_policy::{Deadline, arguments, cacheable, is_safe, stands_in};
 use tokio::sync::watch;
@@ -22,15 +23,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{
-    Asked, Parent, Policies, PolicyReport, Recovery, Request, Response, Settings, StandIn, Standing,
-    admission,
+    Asked, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings, StandIn,
+    Standing, admission, agents,
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
     log::{Dropped, told},
-    nested::{Ledger, Nesting},
     registry::{Registry, SkillState, ToolState},
     report,
+    scope::Scope,
     validation::Checks,
 };
 
@@ -44,8 +45,7 @@ pub struct Dispatcher {
     settings: Settings,
     calls: TaskTracker,
     checks: Checks,
-    nesting: Arc<dyn CallTool>,
-    ledger: Ledger,
+    no_tools: Arc<dyn CallTool>,
     registry: Registry,
     cache: ResultCache,
     /// None for a host that keeps no journal.
@@ -63,18 +63,22 @@ impl Dispatcher {
         recovery: Option<Arc<Recovery>>,
     ) -> Arc<Self> {
         let policies = Arc::clone(&settings.policies);
-        Arc::new_cyclic(|this| Self {
-            catalog,
-            settings,
-            calls: TaskTracker::new(),
-            checks: Checks::new(),
-            nesting: Arc::new(Nesting(this.clone())),
-            ledger: Ledger::default(),
-            cache: ResultCache::new(policies.host.cache_size),
-            registry: Registry::new(policies, clock.now()),
-            clock,
-            recovery,
-            this: this.clone(),
+        Arc::new_cyclic(|this| {
+            if let Some(recovery) = &recovery {
+                recovery.serve(this.clone());
+            }
+            Self {
+                catalog,
+                settings,
+                calls: TaskTracker::new(),
+                checks: Checks::new(),
+                no_tools: Arc::new(NoTools),
+                cache: ResultCache::new(policies.host.cache_size),
+                registry: Registry::new(policies, clock.now()),
+                clock,
+                recovery,
+                this: this.clone(),
+            }
         })
     }
 
@@ -89,8 +93,12 @@ impl Dispatcher {
         report::of(&self.registry, &self.cache, self.clock.now())
     }
 
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    /// Run `work` as one of the calls in flight.
+    pub(crate) fn track<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.calls.spawn(work)
     }
 
     /// The tools right now.
@@ -122,7 +130,10 @@ impl Dispatcher {
     /// Take one call through. Always answers, even when something in here panics.
     pub async fn call(&self, request: Request) -> Response {
         let _in_flight = self.calls.token();
-        let id = request.resume.map_or_else(CallId::new, |resume| resume.id);
+        let mut request = request;
+        // What a saga's call holds takes its place.
+        let unwrapped = agents::unwrap(&mut request);
+        let id = request.resume.as_ref().map_or_else(CallId::new, |resume| resume.lease.id);
         let correlation_id: Arc<str> = match &request.correlation_id {
             Some(given) => given.as_str().into(),
             None => id.to_string().into(),
@@ -138,7 +149,9 @@ impl Dispatcher {
         let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
         let mut run = Run::default();
-        let result = {
+        let result = if let Err(failure) = unwrapped {
+            Err(failure)
+        } else {
             // Boxed: it is some kilobytes, which every wrapper from here up to the transport would copy.
             let steps = Box::pin(self.steps(id, Arc::clone(&correlation_id), request, &mut run));
             AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
@@ -146,8 +159,9 @@ impl Dispatcher {
             })
         };
         dropped.span = None;
-        let Run { tally, cached, stands_in, held, replayed, standing } = run;
-        let effect = effect_of(&result, &tally);
+        let Run { tally, cached, stands_in, held, replayed, standing, rollback, nothing_stays, settled } =
+            run;
+        let effect = if nothing_stays { Effect::None } else { effect_of(&result, &tally) };
         let took = self.clock.now().saturating_duration_since(began);
         span.in_scope(|| told(&result, &tally, cached, took));
         Response {
@@ -163,6 +177,8 @@ impl Dispatcher {
             changed: tally.changed,
             replayed,
             standing,
+            rollback,
+            settled,
         }
     }
 
@@ -171,7 +187,7 @@ impl Dispatcher {
         &self,
         id: CallId,
         correlation_id: Arc<str>,
-        request: Request,
+        mut request: Request,
         run: &mut Run,
     ) -> Result<Reply, Failure> {
         // 0. A host that stops begins nothing new; what calls in flight still call is part of them.
@@ -182,8 +198,11 @@ impl Dispatcher {
 
         // 1. Find the tool. Nothing else makes sense without it. A skill that still compiles is waited
         //    for, briefly, since clients call right after they connect.
-        let entry =
+        let mut entry =
             admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel).await?;
+        if let Some((digest, version)) = request.resume.as_mut().and_then(|resume| resume.version.take()) {
+            (entry.digest, entry.invoke) = (digest, version);
+        }
         Span::current().record("skill", entry.skill.as_str());
         let now = self.clock.now();
         let known = |name: &SkillName| self.catalog.borrow().skills.contains_key(name);
@@ -197,8 +216,11 @@ impl Dispatcher {
             deadline = deadline.no_later_than(parent.deadline);
         }
 
-        // What must be written down before it begins.
-        let asked = self.asked(&request, &tool.policy, &entry);
+        // What must be written down before it begins, or when it makes another change something.
+        let earlier = request.resume.as_ref().map_or(0, |resume| resume.attempts);
+        let resumed = request.resume.is_some();
+        let saga = request.asked.saga;
+        let tracking = self.tracking(&mut request, &tool.policy, &entry);
 
         // 3. Arguments: bounds first, since they are cheap and protect the validator; then characters that have no
         //    place in them; then the schema.
@@ -210,12 +232,13 @@ impl Dispatcher {
             self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
 
         // 4. The idempotency key, for which equal arguments must be equal text; looked up where the call is written down.
-        let canonical = asked.as_ref().and_then(|_| arguments.canonical());
+        let canonical = request.asked.key.as_ref().and_then(|_| arguments.canonical());
 
         // 5. The result cache, before anything is charged: a kept result costs nothing. A tool that changes things makes
         //    what its skill has kept worthless, from before it begins until after it has ended.
         let reads = cacheable(&entry.spec.annotations);
-        let caching = if asked.is_some() || request.resume.is_some() { None } else { tool.caching(reads) };
+        let at_once = tracking.as_ref().is_some_and(|tracking| tracking.at_once);
+        let caching = if at_once { None } else { tool.caching(reads) };
         let _changing = (!reads).then(|| {
             self.cache.invalidated();
             skill.changing()
@@ -245,8 +268,9 @@ impl Dispatcher {
             deadline: deadline.at(),
             client: request.client,
             link: request.link,
-            depth: request.parent.map_or(0, |parent| parent.depth),
-            tools: Arc::clone(&self.nesting),
+            depth: request.parent.as_ref().map_or(0, |parent| parent.depth),
+            tools: Arc::clone(&self.no_tools),
+            undo: None,
         };
         let through = Through {
             entry: &entry,
@@ -255,22 +279,28 @@ impl Dispatcher {
             deadline,
             cancel: &request.cancel,
             is_root: request.parent.is_none(),
-            earlier: request.resume.map_or(0, |resume| resume.attempts),
+            earlier,
         };
-        let result = match (asked, key) {
-            (Some(asked), _) => {
-                self.journalled(&through, &request.tool, call.clone(), asked, canonical, run).await
+        let result = match (tracking, key) {
+            (Some(tracking), None) => {
+                self.tracked(&through, &request.tool, call.clone(), tracking, canonical, run).await
             }
-            (None, None) if through.is_root && request.resume.is_none() => {
+            (None, None) if through.is_root && !resumed => {
                 self.plain(&through, &request.tool, call.clone(), run).await
             }
             (None, None) => self.limited(&through, call.clone(), &mut run.tally).await,
-            (None, Some((key, ttl))) => {
-                let tally = &mut run.tally;
-                let own = call.clone();
-                let limited = pin!(self.limited(&through, own, tally));
+            (tracking, Some((key, ttl))) => {
+                let (own, inner) = (call.clone(), &mut *run);
+                let work = async {
+                    match tracking {
+                        Some(tracking) => {
+                            self.tracked(&through, &request.tool, own, tracking, canonical, inner).await
+                        }
+                        None => self.limited(&through, own, &mut inner.tally).await,
+                    }
+                };
                 let impatient = pin!(impatient(deadline, &request.cancel));
-                let found = self.cache.get_or(key, ttl, &*self.clock, impatient, limited).await;
+                let found = self.cache.get_or(key, ttl, &*self.clock, impatient, Box::pin(work)).await;
                 found.map(|found| {
                     run.cached = found.age;
                     found.reply
@@ -281,12 +311,15 @@ impl Dispatcher {
         // 9. When the tool could not answer, another may be set in its place; not when somebody is to judge the call first.
         match (result, &tool.policy.fallback) {
             (Err(failure), Some(other)) if run.standing.is_none() => {
-                let was_fallback = request.parent.is_some_and(|parent| parent.fallback);
-                let effect = run.tally.effect;
+                let was_fallback = request.parent.as_ref().is_some_and(|parent| parent.fallback);
+                let effect = if run.nothing_stays { Effect::None } else { run.tally.effect };
                 if was_fallback || !stands_in(failure.kind, effect, is_safe(&entry.spec.annotations)) {
                     return Err(failure);
                 }
-                self.fall_back(other, failure, call, request.cancel.clone(), run).await
+                let above = request.parent.and_then(|parent| parent.scope);
+                let parent =
+                    Parent { depth: call.depth, deadline: call.deadline, fallback: true, scope: above };
+                self.fall_back(other, failure, call, (parent, saga), request.cancel.clone(), run).await
             }
             (result, _) => result,
         }
@@ -295,7 +328,7 @@ impl Dispatcher {
     /// What is left to do for a call that no kept result answers.
     async fn limited(&self, through: &Through<'_>, call: Call, tally: &mut Tally) -> Result<Reply, Failure> {
         self.charge(through, &call.caller).await?;
-        self.attempts(through, call, tally, &AtomicBool::new(false)).await
+        self.attempts(through, call, tally, &AtomicBool::new(false), None).await
     }
 
     async fn charge(&self, through: &Through<'_>, caller: &Caller) -> Result<(), Failure> {
@@ -334,6 +367,7 @@ impl Dispatcher {
         call: Call,
         tally: &mut Tally,
         at_stake: &AtomicBool,
+        scope: Option<&Scope>,
     ) -> Result<Reply, Failure> {
         let Through { entry, skill, tool, deadline, cancel, is_root, earlier } = *through;
         let host = self.registry.host();
@@ -342,7 +376,7 @@ impl Dispatcher {
         let attempts = Attempts {
             clock: &*self.clock,
             checks: &self.checks,
-            ledger: &self.ledger,
+            scope,
             entry,
             skill,
             tool,
@@ -361,6 +395,7 @@ impl Dispatcher {
         other: &str,
         failure: Failure,
         call: Call,
+        (parent, saga): (Parent, Option<SagaId>),
         cancel: CancellationToken,
         run: &mut Run,
     ) -> Result<Reply, Failure> {
@@ -379,8 +414,8 @@ impl Dispatcher {
             client: call.client,
             link: call.link,
             cancel,
-            parent: Some(Parent { depth: call.depth, deadline: call.deadline, fallback: true }),
-            asked: Asked::default(),
+            parent: Some(parent),
+            asked: Asked { saga, ..Asked::default() },
             resume: None,
         };
         // Boxed: a call within a call.
@@ -410,6 +445,10 @@ struct Run {
     held: Option<CallId>,
     replayed: bool,
     standing: Option<Standing>,
+    rollback: Option<RolledBack>,
+    /// It failed, and everything it did was taken back.
+    nothing_stays: bool,
+    settled: bool,
 }
 
 /// What a call goes through its limits with.

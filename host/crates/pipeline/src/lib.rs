@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 mod admission;
+mod agents;
 mod attempt;
 mod attempts;
 mod cache;
@@ -14,25 +15,27 @@ mod concurrency;
 mod dispatcher;
 mod events;
 mod log;
-mod nested;
 mod policies;
 mod recovery;
 mod registry;
 mod report;
 mod request;
+mod scope;
 mod validation;
 
+pub use agents::built_in;
 pub use cache::CacheStats;
 pub use clock::TokioClock;
 pub use dispatcher::Dispatcher;
 pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 pub use recovery::{
-    Explained, Letters, LettersError, Recovery, RecoverySettings, Restored, Shown, Standing, call_status,
+    Explained, Letters, LettersError, Recovery, RecoverySettings, Restored, RolledBack, SagaSettings,
+    SagaShown, Sagas, SagasError, Shown, Standing, Stays,
 };
 pub use report::{
     BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,
 };
-pub use request::{Asked, Parent, Request, Response, Resume, Settings, StandIn};
+pub use request::{Above, Asked, Parent, Request, Response, Resume, Settings, StandIn};
 
 /// The client gave up; whether anything had begun is told beside.
 fn cancelled() -> skillhost_core::Failure {

@@ -6,7 +6,7 @@ use skillhost_core::SkillName;
 use skillhost_journal::{Delivery, Priority};
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, ControlCharacters, Counting, FilterMode, RateLimit,
-    RedeliveryPolicy, RetryBudgetSettings, RetryPolicy,
+    RedeliveryPolicy, RetryBudgetSettings, RetryPolicy, UndoPolicy,
 };
 
 /// Every policy of the host.
@@ -113,6 +113,8 @@ pub struct ToolPolicy {
     pub patience: Duration,
     /// When a durable call that did not succeed is run again.
     pub redelivery: RedeliveryPolicy,
+    /// How its calls are taken back, when they can be.
+    pub undo: UndoPolicy,
     /// Before which others.
     pub priority: Priority,
     /// JSON pointers of arguments that are secret, beside those that the schema marks.
@@ -133,6 +135,7 @@ impl Default for ToolPolicy {
             delivery: None,
             patience: Duration::from_secs(30),
             redelivery: RedeliveryPolicy::default(),
+            undo: UndoPolicy::default(),
             priority: Priority::default(),
             secret_arguments: Arc::new([]),
         }

@@ -5,35 +5,40 @@
 //! - neither: nothing, unless it may have changed something and nobody knows: then a parked letter.
 
 mod arguments;
+mod compensate;
 mod letters;
+mod rolled_back;
+mod sagas;
+mod settle;
 mod standing;
-mod status;
 mod worker;
 
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use serde::Deserialize as _;
-use skillhost_core::{Call, CallId, Clock, Digest, Effect, Entry, Failure, FailureKind, Reply};
+use skillhost_core::{
+    Call, CallId, Caller, Clock, Digest, Effect, Entry, Failure, FailureKind, KeyValue, Reply, SagaId,
+    Versions,
+};
 use skillhost_journal::{
-    Begun, Delivery, Ending, Intent, Journal, JournalError, Key, Known, Lease, Priority, Problem, Record,
-    Sealer, Settled, State, Timestamp,
+    Begun, Delivery, Intent, Journal, JournalError, Key, Known, Lease, NotOpen, OnExpiry, Priority, Problem,
+    Record, Saga, SagaFilter, SagaState, SagaStep, Sealer, Settled, State, StepOf, Timestamp, Token,
 };
-use skillhost_policy::{
-    RedeliveryPolicy, is_safe,
-    redelivery::{FailedRun, Next, next},
-};
+use skillhost_policy::is_safe;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ToolPolicy, cancelled};
+use crate::{Dispatcher, ToolPolicy, cancelled};
 pub use letters::{Explained, Letters, LettersError, Restored, Shown};
+pub use rolled_back::{RolledBack, Stays};
+pub use sagas::{SagaShown, Sagas, SagasError};
+pub(crate) use settle::Ended;
 pub use standing::Standing;
-pub use status::call_status;
 
 /// What is told of recovery at start.
 #[derive(Debug, Clone)]
@@ -52,6 +57,37 @@ pub struct RecoverySettings {
     pub archive_after: Duration,
     /// The folder of archives.
     pub archive: PathBuf,
+    /// How long the client of a call that failed, or of an undo, is kept waiting while something is taken back. Default 10 s.
+    pub undo_patience: Duration,
+    /// Sagas that agents hold.
+    pub sagas: SagaSettings,
+}
+
+/// What counts for sagas that agents hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SagaSettings {
+    /// Whether agents have the tools for them. Default true.
+    pub tools: bool,
+    /// How long one is open when its agent does not say. Default 1 h.
+    pub ttl: Duration,
+    /// The longest that an agent may say. Default 24 h.
+    pub max_ttl: Duration,
+    /// Open ones of a caller at once, 1 to 10,000. Default 100.
+    pub max_open: u32,
+    /// What becomes of one that is not ended in time, when its agent does not say. Default keep.
+    pub on_expiry: OnExpiry,
+}
+
+impl Default for SagaSettings {
+    fn default() -> Self {
+        Self {
+            tools: true,
+            ttl: Duration::from_secs(3_600),
+            max_ttl: Duration::from_secs(24 * 3_600),
+            max_open: 100,
+            on_expiry: OnExpiry::Keep,
+        }
+    }
 }
 
 impl RecoverySettings {
@@ -67,12 +103,16 @@ impl RecoverySettings {
             keep: DAY,
             archive_after: DAY * 30,
             archive,
+            undo_patience: Duration::from_secs(10),
+            sagas: SagaSettings::default(),
         }
     }
 }
 
 /// How long to sleep before a process that may have been idle looks what others have left.
 const POLL: Duration = Duration::from_secs(15);
+/// How long to leave a journal alone that cannot be used.
+const AILING: Duration = Duration::from_secs(2);
 /// How often a call that runs in another process is asked for.
 const ELSEWHERE: Duration = Duration::from_millis(200);
 
@@ -83,7 +123,14 @@ pub struct Recovery {
     clock: Arc<dyn Clock>,
     settings: RecoverySettings,
     /// Calls that run here, for those who wait for them.
-    flights: Mutex<HashMap<CallId, watch::Receiver<()>>>,
+    flights: Mutex<HashMap<CallId, Aloft>>,
+    /// What is taken back here, for those who wait for it.
+    rolling: Mutex<HashMap<SagaId, watch::Receiver<()>>>,
+    /// Where versions of skills are found; set once they are.
+    versions: OnceLock<Arc<dyn Versions>>,
+    /// What skills keep; set where they can.
+    keyvalue: OnceLock<Arc<dyn KeyValue>>,
+    dispatcher: OnceLock<Weak<Dispatcher>>,
     /// Notified when a letter may be due earlier than was known.
     due: Notify,
 }
@@ -98,6 +145,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) durable: bool,
     pub(crate) priority: Option<Priority>,
     pub(crate) key: Option<Key>,
+    pub(crate) step: Option<StepOf>,
 }
 
 /// What a call was before the run that has ended now.
@@ -131,7 +179,33 @@ impl Recovery {
         clock: Arc<dyn Clock>,
         settings: RecoverySettings,
     ) -> Arc<Self> {
-        Arc::new(Self { journal, sealer, clock, settings, flights: Mutex::default(), due: Notify::new() })
+        Arc::new(Self {
+            journal,
+            sealer,
+            clock,
+            settings,
+            flights: Mutex::default(),
+            rolling: Mutex::default(),
+            versions: OnceLock::new(),
+            keyvalue: OnceLock::new(),
+            dispatcher: OnceLock::new(),
+            due: Notify::new(),
+        })
+    }
+
+    /// Where versions of skills are found, to take back what they did. Said once; until then nothing is taken back.
+    pub fn use_versions(&self, versions: Arc<dyn Versions>) {
+        let _ = self.versions.set(versions);
+    }
+
+    /// Where skills keep what they need to take back calls: it is removed with the calls.
+    pub fn use_keyvalue(&self, keyvalue: Arc<dyn KeyValue>) {
+        let _ = self.keyvalue.set(keyvalue);
+    }
+
+    /// Whose policies count. Said once.
+    pub(crate) fn serve(&self, dispatcher: Weak<Dispatcher>) {
+        let _ = self.dispatcher.set(dispatcher);
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -175,7 +249,7 @@ impl Recovery {
             let ended = async {
                 match flight {
                     // It is dropped when the call has ended.
-                    Some(mut flight) => while flight.changed().await.is_ok() {},
+                    Some(mut flight) => while flight.ended.changed().await.is_ok() {},
                     None => {
                         // Its process may be dead, and nobody have seen it yet.
                         if let Err(error) = self.take_over().await {
@@ -209,7 +283,8 @@ impl Recovery {
         let Some(record) = known.record else {
             return Held::At(Standing::archived(known.id));
         };
-        match outcome(&record) {
+        let taken_back = record.undo.is_some() || record.rollback.is_some();
+        match outcome(&record).filter(|_| !taken_back) {
             Some(reply) => Held::Outcome(record.id, reply),
             None => Held::At(Standing::of(&record, self.now())),
         }
@@ -232,6 +307,7 @@ impl Recovery {
         match self.journal.begin(intent, now).await.map_err(|error| unavailable(&error))? {
             Begun::Yes(lease) => Ok(Some((lease, before))),
             Begun::Known(_) => Ok(None),
+            Begun::NotOpen(why) => Err(not_open(plan, why)),
             Begun::Full => Err(Failure::new(
                 FailureKind::Overloaded,
                 "there are as many dead letters as there may be; no durable call is taken until some are gone",
@@ -256,8 +332,11 @@ impl Recovery {
             priority: plan.priority.unwrap_or(policy.priority),
             max_tries: policy.redelivery.retry.attempts,
             gives_up: now.plus(policy.redelivery.max_age),
-            park_unknown: self.settings.park_unknown,
+            // What a tool calls is judged with the call at the top.
+            park_unknown: self.settings.park_unknown
+                && plan.step.as_ref().is_none_or(|step| step.parent.is_none()),
             key: plan.key.clone(),
+            step: plan.step.clone(),
         })
     }
 
@@ -292,131 +371,110 @@ impl Recovery {
         }
     }
 
-    /// Tells those who wait for this call when it is dropped.
-    pub(crate) fn flight(self: &Arc<Self>, id: CallId) -> Flight {
-        let (landed, waiting) = watch::channel(());
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).insert(id, waiting);
+    /// Tells those who wait for this call when it is dropped. `cancel` ends it.
+    pub(crate) fn flight(
+        self: &Arc<Self>,
+        id: CallId,
+        saga: Option<SagaId>,
+        cancel: CancellationToken,
+    ) -> Flight {
+        let (landed, ended) = watch::channel(());
+        let aloft = Aloft { ended, saga, cancel };
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).insert(id, aloft);
         Flight { recovery: Arc::clone(self), id, _landed: landed }
     }
 
-    /// Write down what became of a run. Answers where the call is, unless that is its end.
-    pub(crate) async fn settle(
-        self: &Arc<Self>,
-        lease: Lease,
-        before: Before,
-        policy: &RedeliveryPolicy,
-        ended: Result<&Reply, (&Failure, Effect)>,
-        flight: Flight,
-    ) -> Option<Standing> {
-        let now = self.now();
-        let (ending, standing) = match ended {
-            Ok(reply) => (Ending::Done(serde_json::to_string(reply).unwrap_or_default()), None),
-            Err((failure, effect)) => self.ending(lease.id, before, policy, failure, effect, now),
-        };
-        let again = matches!(ending, Ending::Again { .. });
-        told(lease.id, &ending);
-        match self.journal.settle(lease, ending.clone(), now).await {
-            Ok(Settled::Yes) => {
-                if again {
-                    self.due.notify_one();
-                }
-                standing
-            }
-            Ok(Settled::Fenced) => {
-                tracing::warn!(call_id = %lease.id, "recovery: the call was taken over by another process meanwhile");
-                None
-            }
-            Err(error) => {
-                tracing::error!(call_id = %lease.id, %error, "the journal cannot be written; what became of the call is kept until it can");
-                // That it is done matters more than its result: less may still fit.
-                if let Ending::Done(_) = &ending
-                    && let Ok(short) = serde_json::to_string(&standing::too_large())
-                    && let Ok(Settled::Yes) = self.journal.settle(lease, Ending::Done(short), now).await
-                {
-                    tracing::warn!(call_id = %lease.id, "its result did not fit into the journal; that it succeeded is kept");
-                    return None;
-                }
-                tokio::spawn(Arc::clone(self).settle_later(lease, ending, flight));
-                standing
-            }
+    /// Make an undo token durable.
+    pub(crate) async fn prepare(&self, lease: Lease, token: Token, void: Vec<u32>) -> Result<(), Failure> {
+        match self.journal.prepare(lease, token, void).await {
+            Ok(Settled::Fenced) => Err(Failure::new(
+                FailureKind::JournalUnavailable,
+                "another process has taken the call for lost; it must do nothing any more",
+            )),
+            Ok(_) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
         }
     }
 
-    fn ending(
+    /// Where a call is, when that is not simply its end.
+    pub(crate) async fn standing(&self, id: CallId) -> Option<Standing> {
+        let record = self.journal.get(id).await.ok()??;
+        let plain_end = matches!(record.state, State::Done | State::Failed);
+        (!plain_end).then(|| Standing::of(&record, self.now()))
+    }
+
+    /// A call that is written down.
+    pub(crate) async fn record(&self, id: CallId) -> Result<Option<Record>, JournalError> {
+        self.journal.get(id).await
+    }
+
+    pub(crate) async fn calls_of(
         &self,
-        id: CallId,
-        before: Before,
-        policy: &RedeliveryPolicy,
-        failure: &Failure,
-        effect: Effect,
-        now: Timestamp,
-    ) -> (Ending, Option<Standing>) {
-        let effect = if before.unknown_effect { Effect::Unknown } else { effect };
-        let run = FailedRun {
-            failure,
-            effect,
-            safe: before.safe,
-            durable: before.durable,
-            tries: before.tries,
-            max_tries: before.max_tries,
-            age: now.since(before.begun),
-            max_age: before.gives_up.since(before.begun),
-            attended: before.attended,
-            park_unknown: self.settings.park_unknown,
-        };
-        let problem = Problem::of(failure, effect);
-        match next(&run, &policy.retry, fastrand::f64()) {
-            Next::Fail => (Ending::Failed(problem), None),
-            Next::Unknown => (Ending::Unknown(problem.clone()), Some(Standing::unknown(id, problem))),
-            Next::Park => (Ending::Parked(problem.clone()), Some(Standing::parked(id, problem))),
-            Next::Again { after, spent } => {
-                let standing = Standing::waiting(id, problem.clone(), after);
-                (Ending::Again { problem, due: now.plus(after), spent }, Some(standing))
-            }
-        }
+        caller: Caller,
+        saga: Option<SagaId>,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SagaStep>, JournalError> {
+        self.journal.calls_of(caller, saga, before, limit).await
     }
 
-    /// The disk was full, say. Until it is not, the call counts as running here, so nobody runs it a second time.
-    async fn settle_later(self: Arc<Self>, lease: Lease, ending: Ending, _flight: Flight) {
-        let mut pause = Duration::from_millis(500);
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(POLL);
-            match self.journal.settle(lease, ending.clone(), self.now()).await {
-                Ok(_) => {
-                    tracing::info!(call_id = %lease.id, "the journal can be written again; what became of the call is kept");
-                    self.due.notify_one();
-                    return;
-                }
-                Err(error) => tracing::debug!(call_id = %lease.id, %error, "still not"),
-            }
-        }
+    pub(crate) async fn open_sagas(&self, caller: &Caller) -> Result<Vec<Saga>, JournalError> {
+        let states = vec![SagaState::Open, SagaState::RollingBack, SagaState::Stuck];
+        let caller = Some(caller.as_str().to_owned());
+        self.journal.sagas(SagaFilter { states, caller, held: Some(true) }, None, 100).await
+    }
+
+    pub(crate) async fn begin_saga(&self, saga: Saga) -> Result<bool, JournalError> {
+        self.journal.begin_saga(saga, self.settings.sagas.max_open).await
+    }
+
+    pub(crate) async fn commit_saga(
+        &self,
+        id: SagaId,
+        caller: Caller,
+    ) -> Result<Option<SagaState>, JournalError> {
+        self.journal.commit_saga(id, caller, self.now()).await
+    }
+
+    pub(crate) async fn saga(&self, id: SagaId) -> Result<Option<Saga>, JournalError> {
+        self.journal.saga(id).await
+    }
+
+    pub(crate) fn saga_settings(&self) -> &SagaSettings {
+        &self.settings.sagas
+    }
+
+    /// Whether agents have the tools for sagas.
+    pub(crate) fn saga_tools(&self) -> bool {
+        self.settings.sagas.tools
+    }
+
+    /// How long those who wait for something to be taken back are kept waiting.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.undo_patience
     }
 }
 
-/// The log's line on what becomes of a call.
-fn told(id: CallId, ending: &Ending) {
-    match ending {
-        Ending::Done(_) => {}
-        Ending::Failed(problem) => {
-            tracing::debug!(call_id = %id, step = "failed", kind = problem.kind, "recovery");
+/// Why a call cannot be made as part of something else.
+fn not_open(plan: &Plan<'_>, why: NotOpen) -> Failure {
+    let nested = plan.step.as_ref().is_some_and(|step| step.parent.is_some());
+    let what = match plan.step.as_ref().and_then(|step| step.saga) {
+        Some(saga) => format!("the saga {saga}"),
+        None => "the call that makes it".to_owned(),
+    };
+    let text = match why {
+        NotOpen::Missing => format!("there is no such saga as {what} of this caller; `saga_begin` makes one"),
+        NotOpen::Full => format!("{what} has as many calls as it may; commit it and begin another"),
+        NotOpen::Is(state) if nested => format!("{what} is {}: nothing more is done for it", state.as_str()),
+        NotOpen::Is(state) => {
+            format!("{what} is {}: it takes no calls any more; `saga_begin` makes another", state.as_str())
         }
-        Ending::Unknown(problem) => {
-            tracing::warn!(call_id = %id, step = "unknown", kind = problem.kind, "recovery: nobody knows whether it took effect");
-        }
-        Ending::Again { problem, due, spent } => {
-            let step = if *spent { "failed" } else { "refused" };
-            tracing::info!(call_id = %id, step, kind = problem.kind, "recovery");
-            tracing::info!(call_id = %id, step = "scheduled", %due, "recovery: it will be run again");
-        }
-        Ending::Parked(problem) => {
-            tracing::warn!(call_id = %id, step = "parked", kind = problem.kind, reason = problem.message, "recovery: somebody must judge it");
-        }
-    }
+    };
+    Failure::new(if nested { FailureKind::Cancelled } else { FailureKind::Conflict }, text)
 }
 
 /// The reply that was kept. One that cannot be read any more is none.
-fn outcome(record: &Record) -> Option<Reply> {
+pub(crate) fn outcome(record: &Record) -> Option<Reply> {
     // As deep as a skill's result may be, and then in a reply: one level over what serde_json reads by itself.
     let mut json = serde_json::Deserializer::from_str(record.outcome.as_deref()?);
     json.disable_recursion_limit();
@@ -426,13 +484,22 @@ fn outcome(record: &Record) -> Option<Reply> {
 }
 
 /// For whoever called. What exactly is wrong goes to the log: it may name files.
-fn unavailable(error: &dyn std::fmt::Display) -> Failure {
+pub(crate) fn unavailable(error: &dyn std::fmt::Display) -> Failure {
     tracing::error!(%error, "the journal cannot be used");
     Failure::new(
         FailureKind::JournalUnavailable,
         "the host cannot write this call down now, which it must before the call begins",
     )
     .retry_after(Duration::from_secs(5))
+}
+
+/// A call that runs here, for others.
+#[derive(Clone)]
+struct Aloft {
+    /// Closed when it has ended.
+    ended: watch::Receiver<()>,
+    saga: Option<SagaId>,
+    cancel: CancellationToken,
 }
 
 /// A call that runs here. See [`Recovery::flight`].

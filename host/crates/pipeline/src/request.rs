@@ -6,12 +6,14 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use skillhost_core::{CallId, Caller, ClientFeatures, ClientLink, Effect, Failure, Reply, Usage};
-use skillhost_journal::Priority;
+use skillhost_core::{
+    CallId, Caller, ClientFeatures, ClientLink, Digest, Effect, Failure, Invoke, Reply, SagaId, Usage,
+};
+use skillhost_journal::{Lease, Priority};
 use skillhost_policy::{ArgumentBounds, Findings};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Policies, Standing};
+use crate::{Policies, RolledBack, Standing, recovery::Before, scope::Scope};
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub struct Asked {
     pub durable: bool,
     /// Before which others it is run again, where that is durable.
     pub priority: Option<Priority>,
+    /// The saga of its caller's that it is part of.
+    pub saga: Option<SagaId>,
 }
 
 impl Asked {
@@ -82,17 +86,18 @@ impl Asked {
     }
 }
 
-/// A call that was made before.
-#[derive(Debug, Clone, Copy)]
+/// A call that was made before. It keeps its id, so that those it calls know it again.
 pub struct Resume {
-    /// It keeps its id, so that those it calls know it again.
-    pub id: CallId,
+    pub(crate) lease: Lease,
+    pub(crate) before: Before,
     /// Runs before this one.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
+    /// Another version of the skill than the one that is loaded.
+    pub(crate) version: Option<(Digest, Arc<dyn Invoke>)>,
 }
 
 /// What a call inherits from the one that makes it, or in whose place it is made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Parent {
     /// How deep this one is nested.
     pub depth: u32,
@@ -100,7 +105,13 @@ pub struct Parent {
     pub deadline: Instant,
     /// Whether it is in the place of that one: then nothing is called in its own place.
     pub fallback: bool,
+    /// The call that makes this one; none for one that is in the place of a client's.
+    pub scope: Option<Above>,
 }
+
+/// A call that runs, for those that it makes.
+#[derive(Clone)]
+pub struct Above(pub(crate) Arc<Scope>);
 
 /// What became of a call.
 #[derive(Debug)]
@@ -129,6 +140,10 @@ pub struct Response {
     pub replayed: bool,
     /// Where the call is, when this is not its end or not the end that was hoped for.
     pub standing: Option<Standing>,
+    /// What taking back what it did came to, when it failed.
+    pub rollback: Option<RolledBack>,
+    /// Whether what became of the call was written down.
+    pub settled: bool,
 }
 
 /// Another tool answered.

@@ -18,6 +18,7 @@ pub mod result;
 pub mod retry;
 pub mod secret;
 mod sync;
+mod undo;
 mod verdict;
 
 pub use arguments::ArgumentBounds;
@@ -34,6 +35,7 @@ pub use fallback::stands_in;
 pub use rate_limit::{Counts, Rate, RateLimit, RateLimiter, RateStats, Refused, TokenBucket};
 pub use redelivery::RedeliveryPolicy;
 pub use retry::{Delays, Failed, RetryBudget, RetryBudgetSettings, RetryPolicy, is_safe};
+pub use undo::{Taken, UndoPolicy, taken};
 pub use verdict::Counting;
 
 /// Cases of a property: more at night (`just nightly`), millions of steps.

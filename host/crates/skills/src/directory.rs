@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use skillhost_core::{Catalog, Clock, Entry, SkillName, SkillState, ToolName};
+use skillhost_core::{Catalog, Clock, Entry, SkillName, SkillState, ToolName, Versions};
 use skillhost_engine::{Engine, LOADING, LoadStage};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -23,6 +23,7 @@ use crate::{
     load::{Unloaded, load},
     scan::{Found, Identity, Scan, scan},
     slot::{Slot, Version, changed_tools},
+    versions::AllVersions,
     watch::{Change, Watch},
 };
 
@@ -37,6 +38,9 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 pub struct Directory {
     catalog: watch::Receiver<Arc<Catalog>>,
     settings: mpsc::UnboundedSender<SkillsSettings>,
+    /// Those of today, for versions that do not serve.
+    current: watch::Sender<Arc<SkillsSettings>>,
+    engine: Engine,
     task: JoinHandle<()>,
 }
 
@@ -83,9 +87,11 @@ impl Directory {
         let first = scan(&dir, settings.max_skills).map_err(folder)?;
         let (publish, catalog) = watch::channel(Arc::new(Catalog::default()));
         let (stages, stage_events) = mpsc::unbounded_channel();
+        let settings = SkillsSettings { dir, ..settings };
+        let current = watch::Sender::new(Arc::new(settings.clone()));
         let mut keeper = Keeper {
-            settings: SkillsSettings { dir, ..settings },
-            engine,
+            settings,
+            engine: engine.clone(),
             clock,
             slots: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -107,14 +113,26 @@ impl Directory {
         keeper.publish();
         let (sender, new_settings) = mpsc::unbounded_channel();
         let task = tokio::spawn(keeper.run(watch, changes, stage_events, new_settings));
-        Ok(Self { catalog, settings: sender, task })
+        Ok(Self { catalog, settings: sender, current, engine, task })
     }
 
     /// Go on with these settings. Skills whose own have changed are loaded again; one that cannot be loaded with
     /// the new ones serves no more, since the old ones do not count any longer. The folder itself stays.
     pub fn reconfigure(&self, settings: SkillsSettings) {
+        self.current.send_replace(Arc::new(settings.clone()));
         // A task that is gone has nothing to load.
         let _ = self.settings.send(settings);
+    }
+
+    /// Finds every version there is, not only those that serve.
+    #[must_use]
+    pub fn versions(&self) -> Arc<dyn Versions> {
+        Arc::new(AllVersions {
+            engine: self.engine.clone(),
+            catalog: self.catalog.clone(),
+            settings: self.current.subscribe(),
+            kept: self.current.borrow().kept.clone(),
+        })
     }
 
     /// The catalog, now and in future.
@@ -351,7 +369,7 @@ impl Keeper {
 
     fn load(&mut self, skill: SkillName, generation: u64, file: (PathBuf, Identity)) {
         let settings = Arc::new(self.settings.of(&skill).clone());
-        let protected = self.settings.protected.clone();
+        let (protected, kept) = (self.settings.protected.clone(), self.settings.kept.clone());
         let serving = self.slots.get(&skill).and_then(|slot| slot.serving.as_ref());
         let serving = serving.map(|version| (version.digest, Arc::clone(&version.settings)));
         let (engine, turns, stages) = (self.engine.clone(), Arc::clone(&self.turns), self.stages.clone());
@@ -362,7 +380,7 @@ impl Keeper {
                 // Nobody listens any more when the directory is being closed.
                 let _ = stages.send((skill.clone(), generation, stage));
             };
-            let result = load(&engine, &skill, file, (settings, protected), serving, stage).await;
+            let result = load(&engine, &skill, file, (settings, protected, kept), serving, stage).await;
             Answer { skill, generation, result }
         });
         if let Some(slot) = self.slots.get_mut(&name) {

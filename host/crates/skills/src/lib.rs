@@ -7,13 +7,16 @@
 
 mod contest;
 mod directory;
+mod kept;
 mod listing;
 mod load;
 mod scan;
 mod settings;
 mod slot;
+mod versions;
 mod watch;
 
 pub use directory::{Directory, DirectoryError};
+pub use kept::Kept;
 pub use scan::files;
 pub use settings::{Mount, SkillSettings, SkillsSettings, ToolSettings};

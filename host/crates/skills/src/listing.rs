@@ -43,6 +43,7 @@ pub(crate) fn catalog(
                     digest: version.digest,
                     loaded: version.loaded,
                     timeout: *timeout,
+                    calls_tools: !version.settings.grants.tools.is_empty(),
                     invoke: Arc::clone(&version.invoke),
                 },
             );

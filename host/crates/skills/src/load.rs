@@ -19,7 +19,7 @@ use skillhost_policy::{
 };
 
 use crate::{
-    Mount, SkillSettings,
+    Kept, Mount, SkillSettings,
     scan::Identity,
     slot::{Offer, Version},
 };
@@ -59,7 +59,7 @@ pub(crate) async fn load(
     engine: &Engine,
     skill: &SkillName,
     (path, identity): (PathBuf, Identity),
-    (settings, protected): (Arc<SkillSettings>, Protected),
+    (settings, protected, kept): (Arc<SkillSettings>, Protected, Option<Kept>),
     serving: Option<(Digest, Arc<SkillSettings>)>,
     stage: impl Fn(LoadStage) + Send + Sync,
 ) -> Result<Option<Version>, Unloaded> {
@@ -69,9 +69,27 @@ pub(crate) async fn load(
     if serving.is_some_and(|(digest, with)| with == settings && digest == Digest::of(&component)) {
         return Ok(None);
     }
+    let component = match kept {
+        Some(kept) => keep(skill, kept, component).await?,
+        None => component,
+    };
     let loaded = engine.load(skill, component, settings.allowance(&protected), stage).await?;
     tell(skill, &settings, &loaded);
     version(skill, settings, loaded).map(Some)
+}
+
+/// Keep a component for the time after it was replaced. Before it serves: its first call may have to be taken back.
+async fn keep(skill: &SkillName, kept: Kept, component: Vec<u8>) -> Result<Vec<u8>, Unloaded> {
+    let work = move || {
+        let stored = kept.store(Digest::of(&component), &component);
+        (component, stored)
+    };
+    let (component, stored) =
+        tokio::task::spawn_blocking(work).await.map_err(|error| Unloaded::new(error.to_string(), true))?;
+    if let Err(error) = stored {
+        tracing::error!(%skill, %error, "the component cannot be kept in the data folder: once its file is replaced, what it did cannot be taken back");
+    }
+    Ok(component)
 }
 
 /// Read a whole file, unless it is too large or changes meanwhile.

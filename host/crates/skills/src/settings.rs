@@ -6,6 +6,8 @@ use skillhost_core::{Annotations, SkillName};
 use skillhost_engine::{Allowance, Grants, Limits, Protected};
 use skillhost_policy::FilterMode;
 
+use crate::Kept;
+
 /// Settings of the directory.
 #[derive(Debug, Clone)]
 pub struct SkillsSettings {
@@ -19,6 +21,8 @@ pub struct SkillsSettings {
     pub skills: BTreeMap<SkillName, SkillSettings>,
     /// Folders and files of the host's own that no grant may reach, each with a word for it.
     pub protected: Protected,
+    /// Where components are kept, so that what a version did can be taken back by it. Default none: only by what serves.
+    pub kept: Option<Kept>,
 }
 
 impl SkillsSettings {

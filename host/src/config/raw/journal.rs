@@ -23,7 +23,7 @@ pub(crate) struct Journal {
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "duration")]
     pub(crate) key_wait: Option<Duration>,
-    /// How long the result of a call that is no dead letter can be asked for, 1 s to 365 days.
+    /// How long the result of a call that is no dead letter can be asked for, and the call be undone, 1 s to 365 days.
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "duration")]
     pub(crate) keep: Option<Duration>,
@@ -55,6 +55,40 @@ pub(crate) struct DeadLetters {
     #[serde(with = "humantime_serde")]
     #[schemars(schema_with = "duration")]
     pub(crate) archive_after: Option<Duration>,
+}
+
+/// `[sagas]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sagas {
+    /// Offer agents the tools `saga_begin`, `saga_call`, `saga_commit`, `saga_rollback`, `undo_call` and `list_calls`.
+    pub(crate) tools: Option<bool>,
+    /// How long a saga may stay open when its agent does not say, 1 s to 365 days.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
+    pub(crate) ttl: Option<Duration>,
+    /// The longest that an agent may say, 1 s to 365 days.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
+    pub(crate) max_ttl: Option<Duration>,
+    /// Sagas that a caller may have open at once, 1 to 10,000.
+    pub(crate) max_open: Option<u32>,
+    /// What becomes of the calls of a saga that is not ended in time, when its agent does not say.
+    pub(crate) on_expiry: Option<OnExpiry>,
+    /// How long a client is kept waiting while something is taken back, up to 10 min; it goes on after that.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
+    pub(crate) patience: Option<Duration>,
+}
+
+/// What becomes of a saga that nobody ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnExpiry {
+    /// What was done stays.
+    Keep,
+    /// It is taken back.
+    Rollback,
 }
 
 /// `[admin]`

@@ -82,6 +82,14 @@ macro_rules! table {
             #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
             #[schemars(schema_with = "duration")]
             pub(crate) max_age: Option<Duration>,
+            /// How often taking a call back is tried before it counts as stuck, and when: a preset's name or a table as of
+            /// `retry`, with up to 100 `attempts`. Delays are up to 24 h.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) undo: Option<Named<Retry>>,
+            /// How long one try to take a call back may take, 1 ms to 1 h.
+            #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+            #[schemars(schema_with = "duration")]
+            pub(crate) undo_timeout: Option<Duration>,
             /// Which durable calls are run again first: low, normal, high or urgent.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub(crate) priority: Option<Priority>,
@@ -113,6 +121,8 @@ macro_rules! table {
                     patience: self.patience,
                     redelivery: self.redelivery.clone(),
                     max_age: self.max_age,
+                    undo: self.undo.clone(),
+                    undo_timeout: self.undo_timeout,
                     priority: self.priority,
                     secret_arguments: self.secret_arguments.clone(),
                 }
@@ -141,6 +151,8 @@ pub(crate) struct Bounds {
     pub(crate) patience: Option<Duration>,
     pub(crate) redelivery: Option<Named<Retry>>,
     pub(crate) max_age: Option<Duration>,
+    pub(crate) undo: Option<Named<Retry>>,
+    pub(crate) undo_timeout: Option<Duration>,
     pub(crate) priority: Option<Priority>,
     pub(crate) secret_arguments: Option<Vec<String>>,
 }
@@ -166,6 +178,8 @@ impl Bounds {
             patience: self.patience.or(there.patience),
             redelivery: self.redelivery.or(there.redelivery),
             max_age: self.max_age.or(there.max_age),
+            undo: self.undo.or(there.undo),
+            undo_timeout: self.undo_timeout.or(there.undo_timeout),
             priority: self.priority.or(there.priority),
             secret_arguments: self.secret_arguments.or(there.secret_arguments),
         }

@@ -2,7 +2,7 @@
 
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, Delays, Mode, RateLimit, RedeliveryPolicy,
-    RetryBudgetSettings, RetryPolicy, Window,
+    RetryBudgetSettings, RetryPolicy, UndoPolicy, Window,
 };
 
 use super::policies::{breaker, budget, cache, concurrency, rate_limit, retry, retry_over};
@@ -30,6 +30,10 @@ impl Raw {
                 expand(&mut table.redelivery, |said| {
                     let base = RedeliveryPolicy::default();
                     retry_over(&key("redelivery"), said, &base.retry, 100).map(Some)
+                })?;
+                expand(&mut table.undo, |said| {
+                    let base = UndoPolicy::default();
+                    retry_over(&key("undo"), said, &base.retry, 100).map(Some)
                 })?;
                 expand(&mut table.cache, |said| cache(&key("cache"), said))?;
             }};

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use skillhost_engine::SecretSource;
-use skillhost_journal::{Bounds, OnFull};
+use skillhost_journal::{Bounds, OnExpiry, OnFull};
+use skillhost_pipeline::SagaSettings;
 
 use super::{
     grants::secret,
@@ -25,6 +26,8 @@ pub(crate) struct JournalSettings {
     pub(crate) park_unknown: bool,
     pub(crate) concurrency: usize,
     pub(crate) archive_after: Duration,
+    pub(crate) undo_patience: Duration,
+    pub(crate) sagas: SagaSettings,
 }
 
 /// The admin API.
@@ -36,6 +39,7 @@ pub(crate) struct AdminSettings {
 pub(super) fn journal(
     journal: &raw::Journal,
     letters: &raw::DeadLetters,
+    sagas: &raw::Sagas,
 ) -> Result<JournalSettings, ConfigError> {
     let set = "filled";
     let max_size = match journal.max_size.expect(set).as_u64() {
@@ -63,6 +67,23 @@ pub(super) fn journal(
             SECOND,
             YEAR * 10,
         )?,
+        undo_patience: between("sagas.patience", sagas.patience.expect(set), Duration::ZERO, SECOND * 600)?,
+        sagas: self::sagas(sagas)?,
+    })
+}
+
+fn sagas(sagas: &raw::Sagas) -> Result<SagaSettings, ConfigError> {
+    let set = "filled";
+    let ttl = between("sagas.ttl", sagas.ttl.expect(set), SECOND, YEAR)?;
+    Ok(SagaSettings {
+        tools: sagas.tools.expect(set),
+        ttl,
+        max_ttl: between("sagas.max_ttl", sagas.max_ttl.expect(set), ttl, YEAR)?,
+        max_open: within("sagas.max_open", sagas.max_open.expect(set), 1, 10_000)?,
+        on_expiry: match sagas.on_expiry.expect(set) {
+            raw::OnExpiry::Keep => OnExpiry::Keep,
+            raw::OnExpiry::Rollback => OnExpiry::Rollback,
+        },
     })
 }
 

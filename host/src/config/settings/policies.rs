@@ -7,7 +7,7 @@ use skillhost_journal::{Delivery, Priority};
 use skillhost_pipeline::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, ControlCharacters, Counting, Delays, FilterMode, Mode,
-    Rate, RateLimit, RedeliveryPolicy, RetryBudgetSettings, RetryPolicy, Window,
+    Rate, RateLimit, RedeliveryPolicy, RetryBudgetSettings, RetryPolicy, UndoPolicy, Window,
 };
 
 use super::values::{MS, between, bytes, part, preset, span, within};
@@ -140,6 +140,7 @@ fn tool_of(table: &str, said: &Bounds) -> Result<ToolPolicy, ConfigError> {
         }),
         patience: span(&key("patience"), said.patience.expect("filled"), Duration::ZERO)?,
         redelivery: redelivery(table, said)?,
+        undo: undo(table, said)?,
         priority: match said.priority.expect("filled") {
             raw::Priority::Low => Priority::Low,
             raw::Priority::Normal => Priority::Normal,
@@ -160,6 +161,14 @@ fn redelivery(table: &str, said: &Bounds) -> Result<RedeliveryPolicy, ConfigErro
         retry,
         max_age: between(&key, said.max_age.expect("filled"), Duration::from_secs(1), YEAR)?,
     })
+}
+
+fn undo(table: &str, said: &Bounds) -> Result<UndoPolicy, ConfigError> {
+    let base = UndoPolicy::default();
+    let retry = retry_over(&format!("{table}.undo"), said.undo.as_ref(), &base.retry, 100)?;
+    let key = format!("{table}.undo_timeout");
+    let (least, most) = (Duration::from_millis(1), Duration::from_secs(3_600));
+    Ok(UndoPolicy { retry, timeout: between(&key, said.undo_timeout.expect("filled"), least, most)? })
 }
 
 fn pointers(key: &str, said: Option<&[String]>) -> Result<Arc<[String]>, ConfigError> {

@@ -4,25 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::{
     Json, Router,
-    extract::{
-        Path, Query, State,
-        rejection::{JsonRejection, QueryRejection},
-    },
-    http::StatusCode,
+    extract::{Path, Query, State, rejection::QueryRejection},
     response::Response,
     routing::{get, post},
 };
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _},
-};
-use serde_json::{Map, Value};
 use skillhost_core::{CallId, Clock as _, SystemClock};
 use skillhost_journal::{JournalError, State as LetterState};
 use skillhost_pipeline::LettersError;
 
 use super::{
-    Admin, json, refusal,
+    Admin,
+    answer::{Body, Object, Problem, answer},
+    json,
     view::{
         Done, EditBody, LetterView, ListView, Many, Refused, ReplayBody, WholeView, parse_id, parse_priority,
         query, spread,
@@ -59,75 +52,6 @@ pub(super) fn router() -> Router<Admin> {
             post(async |State(admin): State<Admin>, body: Body<Many>| many(admin, Deed::Archive, body).await),
         )
         .route(RESTORE, post(restore))
-}
-
-type Body<T> = Result<Json<Object<T>>, JsonRejection>;
-
-/// A JSON object: a list would be taken for one, field by field.
-struct Object<T>(T);
-
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let object = Map::deserialize(from)?;
-        T::deserialize(Value::Object(object)).map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// What cannot be done, as a status and a word.
-enum Problem {
-    Wrong(String),
-    Letters(LettersError),
-}
-
-impl From<LettersError> for Problem {
-    fn from(error: LettersError) -> Self {
-        Self::Letters(error)
-    }
-}
-
-impl From<String> for Problem {
-    fn from(problem: String) -> Self {
-        Self::Wrong(problem)
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::Wrong(rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::Wrong(rejection.body_text())
-    }
-}
-
-fn answer(result: Result<Response, Problem>) -> Response {
-    let problem = match result {
-        Ok(response) => return response,
-        Err(problem) => problem,
-    };
-    let (status, code) = match &problem {
-        Problem::Wrong(_) | Problem::Letters(LettersError::Arguments(_)) => {
-            (StatusCode::BAD_REQUEST, "wrong-request")
-        }
-        Problem::Letters(LettersError::Missing(_)) => (StatusCode::NOT_FOUND, "no-letter"),
-        Problem::Letters(LettersError::State(..)) => (StatusCode::CONFLICT, "wrong-state"),
-        Problem::Letters(LettersError::Journal(JournalError::Unavailable(_))) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "journal-unavailable")
-        }
-        Problem::Letters(LettersError::Journal(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "journal-damaged"),
-        Problem::Letters(LettersError::Seal(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "secrets-unreadable"),
-        Problem::Letters(LettersError::Archive { .. }) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "archive-unwritable")
-        }
-    };
-    let message = match problem {
-        Problem::Wrong(message) => message,
-        Problem::Letters(error) => error.to_string(),
-    };
-    refusal(status, code, &message)
 }
 
 async fn list(

@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     POLICIES, letters,
+    saga_view::{ResumeBody, RolledBackView, SagasView, ShownView, UndoBody},
+    sagas,
     view::{Done, EditBody, ListView, Many, ReplayBody, Which, WholeView},
 };
 
@@ -20,6 +22,8 @@ pub(super) fn document() -> Value {
     }
     let (list, whole, many, done, edit, replay) =
         (of!(ListView), of!(WholeView), of!(Many), of!(Done), of!(EditBody), of!(ReplayBody));
+    let (saga_list, saga, rolled_back, resume, undo) =
+        (of!(SagasView), of!(ShownView), of!(RolledBackView), of!(ResumeBody), of!(UndoBody));
     let object = json!({"type": "object"});
     let mut paths = Map::new();
     let mut path = |at: &str, operations: Value| {
@@ -53,6 +57,29 @@ pub(super) fn document() -> Value {
     restore["requestBody"] =
         json!({"required": true, "content": {"application/jsonl": {"schema": {"type": "string"}}}});
     path(letters::RESTORE, json!({"post": restore}));
+    let mut listing = operation("Sagas, by filter", None, &saga_list);
+    listing["parameters"] = [
+        ("state", "In one of these states, with commas"),
+        ("held", "true: those that agents hold; false: calls that were taken back"),
+        ("caller", "Of this caller"),
+        ("after", "After this id: the `next` of the part before"),
+        ("limit", "At most this many, 1 to 1,000. By default 100"),
+    ]
+    .map(|(name, told)| json!({"name": name, "in": "query", "description": told, "schema": {"type": "string"}}))
+    .to_vec()
+    .into();
+    path(sagas::LIST, json!({"get": listing}));
+    path(sagas::ONE, json!({"get": one(operation("One saga, or one call, with its steps", None, &saga))}));
+    path(sagas::ROLL_BACK, json!({"post": one(operation("Take it back", None, &rolled_back))}));
+    path(
+        sagas::RESUME,
+        json!({"post": one(operation("Try again what is in conflict or stuck", Some(&resume), &rolled_back))}),
+    );
+    path(
+        sagas::ABANDON,
+        json!({"post": one(operation("Give up what is in conflict or stuck", None, &saga))}),
+    );
+    path(sagas::UNDO, json!({"post": one(operation("Undo one call", Some(&undo), &rolled_back))}));
     path("/admin/openapi.json", json!({"get": operation("This document", None, &object)}));
     json!({
         "openapi": "3.1.0",

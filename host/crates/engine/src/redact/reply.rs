@@ -119,6 +119,7 @@ mod tests {
             structured: Some(json!({"a": ["12345678", {"12345678": 12345678}]})),
             is_error: false,
             meta: object(json!({"y": "x12345678x"})),
+            undo_token: None,
         };
         redactor.reply(&mut reply);
         let shown = format!("{reply:?}");

@@ -3,15 +3,16 @@
 use std::{fs, path::Path};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use skillhost_core::{CallId, Digest};
+use skillhost_core::{CallId, Caller, Digest};
 
 use super::{
     failed, letters, owner,
-    rows::{self, COLUMNS, damaged, int, note},
+    rows::{self, READ, damaged, int, note},
+    sagas,
 };
 use crate::{
-    Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, OnFull, Problem, Record, Settled,
-    State, Step, Timestamp,
+    Afterwards, Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, Left, OnFull, Problem,
+    Record, RollBack, Settled, State, Step, Timestamp,
 };
 
 pub(super) fn begin(
@@ -25,6 +26,11 @@ pub(super) fn begin(
         && let Some(known) = known(db, intent.caller.as_str(), &intent.tool, &key.key, now)?
     {
         return Ok(Begun::Known(known));
+    }
+    if let Some(of) = &intent.step
+        && let Some(closed) = sagas::closed(db, owner, intent, of, now)?
+    {
+        return Ok(Begun::NotOpen(closed));
     }
     if intent.delivery == Delivery::Durable && letters::open(db).map_err(failed)? >= bounds.capacity {
         let room = bounds.on_full == OnFull::ArchiveOldest && letters::retire_oldest(db).map_err(failed)?;
@@ -75,8 +81,11 @@ fn insert(db: &Connection, owner: u64, intent: &Intent, now: Timestamp) -> rusql
         intent.meta,
         intent.arguments.shown,
         intent.arguments.sealed,
-    ])
-    .map(drop)
+    ])?;
+    match &intent.step {
+        Some(of) => sagas::add(db, intent, of),
+        None => Ok(()),
+    }
 }
 
 /// What a held key stands for. A key is held until it expires, and for as long as its call is not at an end.
@@ -110,6 +119,7 @@ pub(super) fn known(
 
 pub(super) fn settle(
     db: &Connection,
+    owner: u64,
     lease: Lease,
     ending: &Ending,
     now: Timestamp,
@@ -137,8 +147,35 @@ pub(super) fn settle(
         })
         .map_err(failed)?;
     let Some(was) = held else { return Ok(Settled::Fenced) };
-    end(db, lease.id, ending, was, now).map_err(failed)?;
+    step_ends(db, lease.id, ending, was, now).map_err(failed)?;
+    if let Ending::RollBack { afterwards, .. } = ending {
+        let how = RollBack { reason: "the call failed".into(), ..RollBack::default() };
+        return roll_back(db, owner, lease.id, Some(afterwards), &how, now).map(Settled::RollBack);
+    }
+    // Somebody asked while it ran.
+    if sagas::is_asked(db, lease.id).map_err(failed)? {
+        letters::discard(db, lease.id, "undo", now)?;
+        if sagas::steps(db, lease.id.into())?.iter().any(crate::SagaStep::stays) {
+            let how = RollBack { reason: "asked for while it ran".into(), ..RollBack::default() };
+            return roll_back(db, owner, lease.id, None, &how, now).map(Settled::RollBack);
+        }
+    }
     Ok(Settled::Yes)
+}
+
+fn roll_back(
+    db: &Connection,
+    owner: u64,
+    id: CallId,
+    afterwards: Option<&Afterwards>,
+    how: &RollBack,
+    now: Timestamp,
+) -> Result<crate::SagaLease, JournalError> {
+    let caller: String = db
+        .prepare_cached("SELECT caller FROM calls WHERE id = ?1")
+        .and_then(|mut query| query.query_row([id.as_bytes()], |row| row.get(0)))
+        .map_err(failed)?;
+    sagas::open_rollback(db, owner, id, &Caller::named(&caller), afterwards, how, now).map_err(failed)
 }
 
 /// A running call, as far as its ending depends on it.
@@ -150,6 +187,19 @@ struct Was {
     durable: bool,
 }
 
+/// What `ending` makes of a running call that may be a step.
+fn step_ends(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -> rusqlite::Result<()> {
+    end(db, id, ending, was, now)?;
+    let effect = match ending {
+        // As its tool is said to do.
+        Ending::Done { .. } | Ending::Unknown(_) => None,
+        Ending::Failed(_) => Some(false),
+        Ending::Again { problem, .. } | Ending::Parked(problem) => Some(problem.unknown_effect),
+        Ending::RollBack { effect, .. } => Some(*effect),
+    };
+    sagas::effect(db, id, effect)
+}
+
 /// What `ending` makes of a running call.
 fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -> rusqlite::Result<()> {
     let spent = u32::from(!matches!(ending, Ending::Again { spent: false, .. }));
@@ -159,7 +209,11 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
     let fails = |problem: &Problem, step| {
         note(db, id, now, step, attempts, Some(&format!("{}: {}", problem.kind, problem.message)))
     };
-    if let Ending::Done(outcome) = ending {
+    if let Ending::Done { outcome, token, void } = ending {
+        sagas::drop_tokens(db, id, void)?;
+        if let Some(token) = token {
+            sagas::keep_token(db, id, token)?;
+        }
         db.prepare_cached(
             "UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3, state = ?4, ended_at = ?5, outcome = ?6 WHERE id = ?1",
         )?
@@ -167,10 +221,20 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
         // Only a letter recovers; a durable call that succeeds at once is nothing to tell of.
         return if was.letter { note(db, id, now, Step::Recovered, attempts, None) } else { Ok(()) };
     }
+    if let Ending::RollBack { problem, void, .. } = ending {
+        sagas::drop_tokens(db, id, void)?;
+        // The run is counted when it is known what becomes of the call.
+        return db
+            .prepare_cached(
+                "UPDATE calls SET owner = NULL, state = ?2, kind = ?3, message = ?4 WHERE id = ?1",
+            )?
+            .execute(params![id.as_bytes(), rows::state(State::RollingBack), problem.kind, problem.message])
+            .map(drop);
+    }
     db.prepare_cached("UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3 WHERE id = ?1")?
         .execute(params![id.as_bytes(), attempts, tries])?;
     match ending {
-        Ending::Done(_) => Ok(()),
+        Ending::Done { .. } | Ending::RollBack { .. } => Ok(()),
         Ending::Failed(problem) => {
             if told {
                 fails(problem, Step::Failed)?;
@@ -203,6 +267,40 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
             note(db, id, now, Step::Parked, attempts, None)
         }
     }
+}
+
+/// What is left of a call that was taken back.
+pub(super) fn leave_as(
+    db: &Connection,
+    id: CallId,
+    left: &Left,
+    clean: bool,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let was = db
+        .prepare_cached("SELECT attempts, tries, enqueued_at IS NOT NULL, durable FROM calls WHERE id = ?1")?
+        .query_row([id.as_bytes()], |row| {
+            Ok(Was { attempts: row.get(0)?, tries: row.get(1)?, letter: row.get(2)?, durable: row.get(3)? })
+        })?;
+    if was.letter || was.durable {
+        let detail = if clean { "nothing of it stays" } else { "something of it stays" };
+        note(db, id, now, Step::RolledBack, was.attempts, Some(detail))?;
+    }
+    if clean {
+        db.prepare_cached("UPDATE calls SET unknown_effect = 0 WHERE id = ?1")?.execute([id.as_bytes()])?;
+    }
+    let ending = match left.clone() {
+        // Not as one that took no effect: its key stays held.
+        Left::Failed(problem) => {
+            db.prepare_cached("UPDATE calls SET attempts = attempts + 1 WHERE id = ?1")?
+                .execute([id.as_bytes()])?;
+            return finish(db, id, State::Failed, &problem, now);
+        }
+        Left::Unknown(problem) => Ending::Unknown(problem),
+        Left::Parked(problem) => Ending::Parked(problem),
+        Left::Again { problem, due, spent } => Ending::Again { problem, due, spent },
+    };
+    end(db, id, &ending, was, now)
 }
 
 fn finish(
@@ -273,6 +371,7 @@ pub(super) fn take_over(
                     .collect::<Result<Vec<[u8; 16]>, _>>()
             })
             .map_err(failed)?;
+        sagas::release_of(db, number).map_err(failed)?;
         for id in ids.into_iter().map(CallId::from_bytes) {
             match orphaned(db, id, number, now) {
                 Ok(record) => taken.push(record),
@@ -293,7 +392,7 @@ pub(super) fn take_over(
 
 /// What becomes of a call whose process is dead.
 fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<Record, JournalError> {
-    let query = format!("SELECT {COLUMNS}, park_unknown FROM calls WHERE id = ?1");
+    let query = format!("SELECT {READ}, park_unknown FROM calls WHERE id = ?1");
     let (record, park_unknown) = db
         .prepare_cached(&query)
         .and_then(|mut query| {
@@ -321,7 +420,40 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
         note(db, id, now, Step::TakenOver, record.attempts, Some(&detail)).map_err(failed)?;
     }
     let was = Was { attempts: record.attempts, tries: record.tries, letter: record.is_letter(), durable };
-    end(db, id, &ending, was, now).map_err(failed)?;
+    match sagas::step(db, id)? {
+        // The call at the top decides, and has the same owner.
+        Some(step) if step.of.parent.is_some() => {
+            step_ends(db, id, &Ending::Unknown(Problem::interrupted()), was, now).map_err(failed)?;
+        }
+        // What may run twice need not be taken back; what it made others do is, first.
+        Some(step) if step.of.undoable && !(durable && record.safe) || sagas::leaves_steps(db, id)? => {
+            let effect = step.of.changes && !(durable && record.safe);
+            let again = durable && record.tries.saturating_add(1) < record.max_tries && now < record.gives_up;
+            let taken_back = Problem { unknown_effect: false, ..Problem::interrupted() };
+            let clean = match (durable || record.is_letter(), again) {
+                (true, true) => Left::Again { problem: taken_back, due: now, spent: true },
+                (true, false) => Left::Parked(taken_back),
+                (false, _) => Left::Failed(taken_back),
+            };
+            let stained = match ending {
+                Ending::Parked(problem) | Ending::Again { problem, .. } => Left::Parked(problem),
+                _ => Left::Unknown(Problem::interrupted()),
+            };
+            let afterwards = Afterwards { clean, stained };
+            let ending = Ending::RollBack {
+                problem: Problem::interrupted(),
+                effect,
+                void: vec![],
+                afterwards: Box::new(afterwards.clone()),
+            };
+            step_ends(db, id, &ending, was, now).map_err(failed)?;
+            let how =
+                RollBack { reason: format!("process {owner} died while it ran"), ..RollBack::default() };
+            roll_back(db, owner, id, Some(&afterwards), &how, now)?;
+            sagas::release_of(db, owner).map_err(failed)?;
+        }
+        _ => step_ends(db, id, &ending, was, now).map_err(failed)?,
+    }
     let now_is = rows::get(db, id)?;
     now_is.ok_or_else(|| JournalError::Damaged(format!("call {id} is gone while it is looked at")))
 }
@@ -343,7 +475,7 @@ pub(super) fn purge(
         let calls = db
             .prepare_cached(
                 "DELETE FROM calls WHERE seq IN (SELECT seq FROM calls c WHERE ended_at IS NOT NULL AND ended_at < ?1 \
-                 AND enqueued_at IS NULL AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.caller = c.caller AND k.tool = c.tool \
+                 AND enqueued_at IS NULL AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.call = c.id) AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.caller = c.caller AND k.tool = c.tool \
                  AND k.key = c.key AND k.call = c.id) LIMIT ?2)",
             )?
             .execute(params![int(ended_before), limit])?;

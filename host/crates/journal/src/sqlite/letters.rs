@@ -379,7 +379,7 @@ pub(super) fn restore(
         return Ok(false);
     }
     let state = match letter.state {
-        State::Running | State::Waiting => State::Parked,
+        State::Running | State::Waiting | State::RollingBack => State::Parked,
         state => state,
     };
     let work = || {

@@ -3,11 +3,20 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use skillhost_core::{CallId, Caller, Digest};
 
-use crate::{Arguments, Delivery, Event, JournalError, Priority, Problem, Record, State, Step, Timestamp};
+use crate::{
+    Arguments, Delivery, Event, JournalError, Priority, Problem, Record, SagaState, State, Step, Timestamp,
+    UndoState,
+};
 
 pub(super) const COLUMNS: &str = "id, state, priority, due_at, epoch, skill, tool, digest, pinned, caller, correlation, key, \
      durable, safe, attempts, tries, max_tries, gives_up_at, begun_at, ended_at, enqueued_at, dead_at, kind, \
      unknown_effect, message, meta, arguments, sealed, outcome";
+
+/// What is read of a call: its columns, and where taking it back is.
+pub(super) const READ: &str = "id, state, priority, due_at, epoch, skill, tool, digest, pinned, caller, correlation, key, \
+     durable, safe, attempts, tries, max_tries, gives_up_at, begun_at, ended_at, enqueued_at, dead_at, kind, \
+     unknown_effect, message, meta, arguments, sealed, outcome, \
+     (SELECT undo FROM steps WHERE call = calls.id) AS undo, (SELECT state FROM sagas WHERE id = calls.id) AS rollback";
 
 /// A time as a column.
 pub(super) fn int(time: Timestamp) -> i64 {
@@ -22,25 +31,32 @@ pub(super) fn priority(priority: Priority) -> i64 {
     Priority::ALL.iter().position(|known| *known == priority).unwrap_or_default() as i64
 }
 
-fn nth<T: Copy>(all: &[T], row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(super) fn nth<T: Copy>(all: &[T], row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let n: i64 = row.get(column)?;
     let found = usize::try_from(n).ok().and_then(|n| all.get(n));
     found.copied().ok_or_else(|| wrong(column))
+}
+
+pub(super) fn maybe_nth<T: Copy>(all: &[T], row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    match row.get::<_, Option<i64>>(column)? {
+        None => Ok(None),
+        Some(_) => nth(all, row, column).map(Some),
+    }
 }
 
 fn wrong(what: &str) -> rusqlite::Error {
     rusqlite::Error::InvalidParameterName(format!("`{what}` has a value that cannot be"))
 }
 
-fn number<T: TryFrom<i64>>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(super) fn number<T: TryFrom<i64>>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     T::try_from(row.get::<_, i64>(column)?).map_err(|_| wrong(column))
 }
 
-fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     number(row, column).map(Timestamp)
 }
 
-fn maybe_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn maybe_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
     match row.get::<_, Option<i64>>(column)? {
         None => Ok(None),
         Some(ms) => u64::try_from(ms).map(|ms| Some(Timestamp(ms))).map_err(|_| wrong(column)),
@@ -96,6 +112,8 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         due: maybe_time(row, "due_at")?,
         problem,
         outcome: object(row, "outcome")?,
+        undo: maybe_nth(&UndoState::ALL, row, "undo")?,
+        rollback: maybe_nth(&SagaState::ALL, row, "rollback")?,
     };
     // What must go together.
     if (record.state == State::Waiting) != record.due.is_some() {
@@ -109,7 +127,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 /// One call without what may be large: its arguments, its `_meta`, and its outcome but for there being one.
 pub(super) fn brief(db: &Connection, id: CallId) -> Result<Option<Record>, JournalError> {
-    let columns = COLUMNS.replace(
+    let columns = READ.replace(
         "meta, arguments, sealed, outcome",
         "NULL AS meta, NULL AS arguments, NULL AS sealed, iif(outcome IS NULL, NULL, '{}') AS outcome",
     );
@@ -121,7 +139,7 @@ pub(super) fn brief(db: &Connection, id: CallId) -> Result<Option<Record>, Journ
 /// One call; a row that cannot be read is damage, not absence.
 pub(super) fn get(db: &Connection, id: CallId) -> Result<Option<Record>, JournalError> {
     let mut query =
-        db.prepare_cached(&format!("SELECT {COLUMNS} FROM calls WHERE id = ?1")).map_err(super::failed)?;
+        db.prepare_cached(&format!("SELECT {READ} FROM calls WHERE id = ?1")).map_err(super::failed)?;
     query.query_row([id.as_bytes()], record).optional().map_err(|error| damaged(id, error))
 }
 

@@ -8,7 +8,7 @@ use crate::JournalError;
 const APPLICATION: i32 = 0x736b_6c6a;
 
 /// What makes version n + 1 of the tables out of version n. Only ever added to.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, SAGAS];
 
 /// `open_letters` is kept by triggers, so that it cannot drift from what it counts. `letters` holds all
 /// that letters are filtered by: a list looks up only the rows it shows. Long columns come last in `calls`.
@@ -100,6 +100,73 @@ WHEN (old.enqueued_at IS NOT NULL AND old.state <= 2 AND NOT old.retired)
 END;
 CREATE TRIGGER letter_removed AFTER DELETE ON calls
 WHEN old.enqueued_at IS NOT NULL AND old.state <= 2 AND NOT old.retired BEGIN
+    UPDATE open_letters SET n = n - 1;
+END;
+";
+
+/// What is taken back. A call that is a step has a row beside its own. Letters stay open while their call is taken back.
+const SAGAS: &str = "
+CREATE TABLE steps (
+    call BLOB PRIMARY KEY CHECK (length(call) = 16),
+    root BLOB NOT NULL CHECK (length(root) = 16),
+    parent BLOB,
+    saga BLOB,
+    skill TEXT NOT NULL,
+    changes INTEGER NOT NULL,
+    undoable INTEGER NOT NULL,
+    effect INTEGER NOT NULL DEFAULT 0,
+    asked INTEGER NOT NULL DEFAULT 0,
+    undo INTEGER,
+    why TEXT,
+    tries INTEGER NOT NULL DEFAULT 0,
+    at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX steps_of_root ON steps (root);
+CREATE INDEX steps_of_saga ON steps (saga) WHERE saga IS NOT NULL;
+
+CREATE TABLE tokens (
+    call BLOB NOT NULL CHECK (length(call) = 16),
+    attempt INTEGER NOT NULL,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    token TEXT NOT NULL,
+    PRIMARY KEY (call, attempt)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sagas (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    held INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    label TEXT,
+    state INTEGER NOT NULL,
+    owner INTEGER,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    begun_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    on_expiry INTEGER NOT NULL DEFAULT 0,
+    ended_at INTEGER,
+    force INTEGER NOT NULL DEFAULT 0,
+    reason TEXT,
+    afterwards TEXT
+) STRICT;
+CREATE INDEX sagas_open ON sagas (caller, expires_at) WHERE state = 0;
+CREATE INDEX sagas_rolling ON sagas (owner, seq) WHERE state = 3;
+
+DROP TRIGGER letter_added;
+DROP TRIGGER letter_changed;
+DROP TRIGGER letter_removed;
+CREATE TRIGGER letter_added AFTER INSERT ON calls
+WHEN new.enqueued_at IS NOT NULL AND new.state IN (0, 1, 2, 7) AND NOT new.retired BEGIN
+    UPDATE open_letters SET n = n + 1;
+END;
+CREATE TRIGGER letter_changed AFTER UPDATE OF state, enqueued_at, retired ON calls
+WHEN (old.enqueued_at IS NOT NULL AND old.state IN (0, 1, 2, 7) AND NOT old.retired)
+  <> (new.enqueued_at IS NOT NULL AND new.state IN (0, 1, 2, 7) AND NOT new.retired) BEGIN
+    UPDATE open_letters SET n = n
+        + iif(new.enqueued_at IS NOT NULL AND new.state IN (0, 1, 2, 7) AND NOT new.retired, 1, -1);
+END;
+CREATE TRIGGER letter_removed AFTER DELETE ON calls
+WHEN old.enqueued_at IS NOT NULL AND old.state IN (0, 1, 2, 7) AND NOT old.retired BEGIN
     UPDATE open_letters SET n = n - 1;
 END;
 ";

@@ -78,7 +78,7 @@ pub(crate) fn problem(unknown_effect: bool) -> Problem {
 
 pub(crate) fn ending(ended: Ended, now: Timestamp) -> Ending {
     match ended {
-        Ended::Done => Ending::Done(r#"{"content":[]}"#.into()),
+        Ended::Done => Ending::Done { outcome: r#"{"content":[]}"#.into(), token: None, void: vec![] },
         Ended::Failed => Ending::Failed(problem(false)),
         Ended::Unknown => Ending::Unknown(problem(true)),
         Ended::Again { unknown, after, spent } => {
@@ -114,6 +114,7 @@ pub(crate) fn intent(start: &Start, n: u64, now: Timestamp) -> Intent {
             fingerprint: Digest::of(&[print]),
             expires: now.plus(TTL),
         }),
+        step: None,
     }
 }
 
@@ -234,6 +235,7 @@ impl<S: Subject> Test<S> {
                     }
                     Begun::Known(held) => Told::of(known(Some(held))),
                     Begun::Full => Told::of("full"),
+                    Begun::NotOpen(why) => panic!("it is no step, and yet {why:?}"),
                 }
             }
             Op::Leave(start) => {

@@ -318,6 +318,8 @@ impl Model {
             due: None,
             problem: None,
             outcome: None,
+            undo: None,
+            rollback: None,
         };
         let owner = self.processes[start.process];
         let call = Call { record, history: vec![], park_unknown: start.park_unknown, owner, retired: false };
@@ -346,7 +348,7 @@ impl Model {
             record.problem = Some(Problem { unknown_effect, ..problem.clone() });
         };
         match ending {
-            Ending::Done(outcome) => {
+            Ending::Done { outcome, .. } => {
                 record.state = State::Done;
                 record.ended = Some(now);
                 record.outcome = Some(outcome.clone());
@@ -382,6 +384,7 @@ impl Model {
                 record.enqueued.get_or_insert(now);
                 record.dead = Some(now);
             }
+            Ending::RollBack { .. } => unreachable!("these calls are no steps"),
         }
     }
 

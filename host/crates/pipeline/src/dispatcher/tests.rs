@@ -206,19 +206,18 @@ async fn a_listing_waits_for_the_first_look_within_bounds() {
     assert_eq!(began.elapsed(), Settings::default().ready_wait);
 }
 
-/// A tool that calls itself, by way of the pipeline, until `depth`; there it takes `takes` and answers.
+/// Tools that call the next one, by way of the pipeline, until `depth`; there it takes `takes` and answers.
 fn nesting(depth: u32, takes: Duration) -> Bench {
-    bench_with(
-        spec(ANY, None),
-        true,
+    calling(
+        &["run", "at1", "at2", "at3"],
         Box::new(move |call: Call| {
             Box::pin(async move {
                 if call.depth == depth {
                     tokio::time::sleep(takes).await;
                     return Ok(text(&format!("{} at {}", call.correlation_id, call.depth)));
                 }
-                let tools = Arc::clone(&call.tools);
-                let reply = tools.call_tool(call, "fake_run".into(), Some("{}".into())).await?;
+                let (tools, next) = (Arc::clone(&call.tools), format!("fake_at{}", call.depth + 1));
+                let reply = tools.call_tool(call, next, Some("{}".into())).await?;
                 Ok(Outcome::Reply(reply))
             })
         }),
@@ -254,18 +253,59 @@ async fn nested_calls_end_with_their_root() {
     }
     call.abort();
     let _ = call.await;
+    bench.settle().await;
     assert_eq!(bench.running.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_in_a_circle_are_refused() {
+    let bench = calling(
+        &["run", "back"],
+        Box::new(|call: Call| {
+            Box::pin(async move {
+                let other = if &*call.tool == "run" { "fake_back" } else { "fake_run" };
+                let tools = Arc::clone(&call.tools);
+                tools.call_tool(call, other.into(), None).await.map(Outcome::Reply)
+            })
+        }),
+    );
+    let failure = bench.dispatcher.call(request("fake_run", json!({}))).await.result.unwrap_err();
+    assert!(failure.message.ends_with("in a circle: fake_run -> fake_back -> fake_run"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_sets_off_has_a_bound() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let bench = calling(
+        &["run", "leaf"],
+        Box::new(move |call: Call| {
+            let count = Arc::clone(&count);
+            Box::pin(async move {
+                if &*call.tool == "leaf" {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    return Ok(text("leaf"));
+                }
+                let tools = Arc::clone(&call.tools);
+                loop {
+                    tools.call_tool(call.clone(), "fake_leaf".into(), None).await?;
+                }
+            })
+        }),
+    );
+    let failure = bench.dispatcher.call(request("fake_run", json!({}))).await.result.unwrap_err();
+    assert!(failure.message.contains("at most 1024"), "{failure}");
+    assert_eq!(calls.load(Ordering::SeqCst), 1_024);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_json_object_is_no_nested_call() {
-    let bench = bench_with(
-        spec(ANY, None),
-        true,
+    let bench = calling(
+        &["run", "other"],
         Box::new(|call: Call| {
             Box::pin(async move {
                 let tools = Arc::clone(&call.tools);
-                tools.call_tool(call, "fake_run".into(), Some("[1]".into())).await.map(Outcome::Reply)
+                tools.call_tool(call, "fake_other".into(), Some("[1]".into())).await.map(Outcome::Reply)
             })
         }),
     );

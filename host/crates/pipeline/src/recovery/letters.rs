@@ -218,7 +218,7 @@ impl Letters {
                 }
                 shown => shown?,
             };
-            if matches!(letter.state, State::Running | State::Waiting) {
+            if matches!(letter.state, State::Running | State::Waiting | State::RollingBack) {
                 continue;
             }
             let line = archive::write(&letter, history).map_err(|error| {
@@ -288,9 +288,11 @@ impl Letters {
             let now = recovery.now();
             let purged = recovery.journal.purge(now.minus(recovery.settings.keep), BATCH, now).await?;
             if purged < u64::from(BATCH) {
-                return Ok(total);
+                break;
             }
         }
+        recovery.forget_steps(BATCH).await?;
+        Ok(total)
     }
 
     /// Put letters back from lines of an archive. What was to be run comes back parked.
@@ -392,6 +394,10 @@ fn explained(letter: &Record, catalog: Option<&Catalog>, now: Timestamp) -> Expl
             format!("give it up: skillhost dlq discard {id}"),
         ],
         State::Running => vec!["wait: it runs now".to_owned()],
+        State::RollingBack => vec![
+            "wait: what it did is taken back".to_owned(),
+            format!("see how far that is: skillhost saga show {id}"),
+        ],
         _ => vec![format!("nothing is left to do; move it away: skillhost dlq archive {id}")],
     };
     Explained { id, state: standing.word.to_owned(), why, options }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skillhost_core::{Block, CallId, Reply};
-use skillhost_journal::{Problem, Record, State, Timestamp};
+use skillhost_journal::{Problem, Record, SagaState, State, Timestamp, UndoState};
 
 /// Where a call is.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,16 +18,25 @@ pub struct Standing {
     pub due_in: Option<Duration>,
     /// Why its last run did not succeed.
     pub problem: Option<Problem>,
+    /// What taking it back came to, if anybody has begun.
+    pub rollback: Option<SagaState>,
 }
 
 impl Standing {
     fn new(id: CallId, state: State, letter: bool, problem: Option<Problem>) -> Self {
-        Self { id, state, word: state.as_str(letter), due_in: None, problem }
+        Self { id, state, word: state.as_str(letter), due_in: None, problem, rollback: None }
     }
 
-    pub(super) fn of(record: &Record, now: Timestamp) -> Self {
+    pub(crate) fn of(record: &Record, now: Timestamp) -> Self {
         Self {
             due_in: record.due.map(|due| due.since(now)),
+            rollback: record.rollback.or(match record.undo {
+                Some(UndoState::Undone) => Some(SagaState::RolledBack),
+                Some(UndoState::Undoing) => Some(SagaState::RollingBack),
+                Some(UndoState::Conflict | UndoState::Stuck) => Some(SagaState::Stuck),
+                Some(UndoState::Abandoned) => Some(SagaState::Abandoned),
+                None => None,
+            }),
             ..Self::new(record.id, record.state, record.is_letter(), record.problem.clone())
         }
     }
@@ -42,6 +51,10 @@ impl Standing {
 
     pub(super) fn unknown(id: CallId, problem: Problem) -> Self {
         Self::new(id, State::Unknown, false, Some(problem))
+    }
+
+    pub(super) fn rolling_back(id: CallId, problem: Problem) -> Self {
+        Self::new(id, State::RollingBack, false, Some(problem))
     }
 
     pub(super) fn waiting(id: CallId, problem: Problem, due_in: Duration) -> Self {
@@ -70,6 +83,13 @@ impl Standing {
             .map_or(String::new(), |problem| format!(" ({}: {})", problem.kind, problem.message));
         let unknown = self.problem.as_ref().is_some_and(|problem| problem.unknown_effect);
         let effect = if unknown { "It may have taken effect." } else { "Nothing took effect." };
+        let taken_back = match self.rollback {
+            None => "",
+            Some(SagaState::RolledBack) => " What it had done was taken back: nothing of it stays.",
+            Some(SagaState::RollingBack) => " What it did is being taken back.",
+            Some(SagaState::Partial) => " What can be undone of it was taken back; the rest stays.",
+            Some(_) => " It was to be taken back, and something of it stays until somebody looks at it.",
+        };
         match self.state {
             State::Running => {
                 format!(
@@ -86,15 +106,23 @@ impl Standing {
                 )
             }
             State::Parked => format!(
-                "The call {id} did not succeed{why}. {effect} It is kept as a dead letter until somebody decides. Do not repeat it without looking at the present state. {ask}"
+                "The call {id} did not succeed{why}. {effect}{taken_back} It is kept as a dead letter until somebody decides. Do not repeat it without looking at the present state. {ask}"
             ),
-            State::Done => format!("The call {id} has succeeded."),
+            State::Done => format!("The call {id} has succeeded.{taken_back}"),
+            State::Failed if self.rollback.is_some() => {
+                format!(
+                    "The call {id} failed{why}.{taken_back} It is never made again under its key, if it had one."
+                )
+            }
             State::Failed => format!("The call {id} failed{why}. {effect}"),
+            State::RollingBack => {
+                format!("The call {id} failed{why}. What it did is being taken back. Do not repeat it. {ask}")
+            }
             State::Unknown if self.word == "archived" => format!(
                 "The call {id} was made before under this key, and its record is in an archive. It is never made again under this key: use a new one for a new call."
             ),
             State::Unknown => format!(
-                "The call {id} was begun, and nobody knows whether it took effect{why}. It is never run again. Look at the present state before you decide; a new call needs a new key."
+                "The call {id} was begun, and nobody knows whether it took effect{why}.{taken_back} It is never run again. Look at the present state before you decide; a new call needs a new key."
             ),
             State::Discarded => {
                 format!(

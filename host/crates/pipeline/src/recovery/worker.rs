@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skillhost_core::{ClientFeatures, Effect, Failure, FailureKind, NoClient, SkillName};
-use skillhost_journal::{Delivery, Lease, Record};
+use skillhost_core::{CallId, ClientFeatures, Failure, FailureKind, NoClient, SagaId, SkillName};
+use skillhost_journal::{Delivery, JournalError, Lease, Record};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{Before, Letters, POLL, Recovery, arguments};
+use super::{AILING, Before, Ended, Letters, POLL, Recovery, arguments};
 use crate::{Asked, Dispatcher, Request, Resume};
 
+/// Roll-backs that are begun at once.
+const SAGAS: u32 = 64;
 /// How often ended letters are archived and forgotten calls removed.
 const SWEEP: Duration = Duration::from_secs(600);
-/// How long to leave a journal alone that cannot be used.
-const AILING: Duration = Duration::from_secs(2);
 
 impl Recovery {
     /// Run letters through `dispatcher` until it is dropped or `stop` is cancelled. Runs that are under way then are its calls
@@ -92,6 +92,15 @@ impl Recovery {
                 Err(error) => tracing::error!(%error, "recovery: letters cannot be archived"),
             }
         }
+        for saga in self.journal.expire_sagas(self.now()).await? {
+            tracing::info!(saga = %saga.id, state = saga.state.as_str(), "a saga was not ended in time");
+        }
+        // Each on a task of its own: one that has to wait keeps no other from going on.
+        for lease in self.journal.claim_sagas(SAGAS).await? {
+            let Some(dispatcher) = dispatcher.upgrade() else { return Ok(POLL) };
+            let span = tracing::info_span!("rollback", saga = %lease.id);
+            drop(dispatcher.track(Arc::clone(self).compensate(lease).instrument(span)));
+        }
         loop {
             let free = turns.available_permits();
             if free == 0 || stop.is_cancelled() {
@@ -130,7 +139,6 @@ impl Recovery {
     ) {
         let (id, attempt) = (record.id, record.attempts.saturating_add(1));
         tracing::info!(call_id = %id, step = "retried", attempt, "recovery");
-        let flight = self.flight(id);
         let before = Before {
             durable: record.delivery == Delivery::Durable || record.is_letter(),
             safe: record.safe,
@@ -141,39 +149,56 @@ impl Recovery {
             gives_up: record.gives_up,
             attended: false,
         };
-        let (result, effect) = match self.request(&dispatcher, &record) {
-            Err(failure) => (Err(failure), Effect::None),
+        let (result, settled) = match self.request(&dispatcher, lease, before, &record).await {
+            Err(failure) => (Err(failure), false),
             Ok(request) => {
                 let response = dispatcher.call(request).await;
-                let effect = if response.changed { Effect::Unknown } else { response.effect };
-                (response.result, effect)
+                (response.result, response.settled)
             }
         };
-        let policy = dispatcher.redelivery(&record.skill, &record.tool);
-        let ended = result.as_ref().map_err(|failure| (failure, effect));
-        if ended.is_ok() {
+        if result.is_ok() {
             tracing::info!(call_id = %id, correlation_id = record.correlation_id, tool = record.tool, step = "recovered", attempt, "recovery");
         }
-        self.settle(lease, before, &policy, ended, flight).await;
+        // It was turned away before it began.
+        if let (Err(failure), false) = (&result, settled) {
+            let policy = dispatcher.redelivery(&record.skill, &record.tool);
+            let ended = Ended::refused(failure);
+            let flight = self.flight(id, None, CancellationToken::new());
+            self.settle(lease, before, &policy, ended, flight).await;
+        }
         drop(turn);
         self.due.notify_one();
     }
 
-    fn request(&self, dispatcher: &Dispatcher, record: &Record) -> Result<Request, Failure> {
+    async fn request(
+        &self,
+        dispatcher: &Dispatcher,
+        lease: Lease,
+        before: Before,
+        record: &Record,
+    ) -> Result<Request, Failure> {
         let permanent = |text: String| Failure::new(FailureKind::Permanent, text);
         let arguments = arguments::opened(&self.sealer, record.id, &record.arguments)
             .map_err(|error| permanent(format!("it cannot be run: {error}")))?;
         let catalog = dispatcher.catalog();
-        if let Some(entry) =
-            catalog.tools.get(record.tool.as_str()).filter(|entry| entry.digest != record.digest)
-        {
+        let entry = catalog.tools.get(record.tool.as_str());
+        let mut version = None;
+        if let Some(entry) = entry.filter(|entry| entry.digest != record.digest) {
             if record.pinned {
-                return Err(permanent(format!(
-                    "it is to run with {}, the version that failed, which is not loaded now; put that file back, or replay it without --pin",
-                    record.digest
-                )));
+                let missing = |why: &str| {
+                    permanent(format!(
+                        "it is to run with {}, the version that failed, which is not there now{why}; put that file back, or replay \
+                         it without --pin",
+                        record.digest
+                    ))
+                };
+                let versions = self.versions.get().ok_or_else(|| missing(""))?;
+                let found = versions.version(&entry.skill, record.digest).await;
+                let found = found.map_err(|failure| missing(&format!(" ({failure})")))?;
+                version = Some((record.digest, found));
+            } else {
+                tracing::info!(call_id = %record.id, failed_with = %record.digest, runs_with = %entry.digest, "recovery: the skill has changed since; the version that is loaded now is used");
             }
-            tracing::info!(call_id = %record.id, failed_with = %record.digest, runs_with = %entry.digest, "recovery: the skill has changed since; the version that is loaded now is used");
         }
         Ok(Request {
             tool: record.tool.clone(),
@@ -186,9 +211,44 @@ impl Recovery {
             // Nobody is there to give up on it.
             cancel: CancellationToken::new(),
             parent: None,
-            asked: Asked::default(),
-            resume: Some(Resume { id: record.id, attempts: record.attempts }),
+            asked: Asked { saga: self.saga_of(record.id).await, ..Asked::default() },
+            resume: Some(Resume { lease, before, attempts: record.attempts, version }),
         })
+    }
+}
+
+impl Recovery {
+    /// The saga that a letter is part of.
+    async fn saga_of(&self, call: CallId) -> Option<SagaId> {
+        let steps = self.journal.steps(call.into()).await.ok()?;
+        steps.iter().find(|step| step.call.id == call)?.of.saga
+    }
+
+    /// Forget calls that can be undone no longer, with what their skills keep for that.
+    pub(super) async fn forget_steps(&self, batch: u32) -> Result<(), JournalError> {
+        loop {
+            let now = self.now();
+            let gone = self.journal.purge_steps(now.minus(self.settings.keep), batch, now).await?;
+            let last = gone.len() < batch as usize;
+            if let Some(keyvalue) = self.keyvalue.get().cloned()
+                && !gone.is_empty()
+            {
+                let removed = tokio::task::spawn_blocking(move || {
+                    gone.iter().try_for_each(|(skill, call)| keyvalue.remove(skill, &format!("{call}/")))
+                });
+                if let Ok(Err(error)) = removed.await {
+                    tracing::warn!(%error, "what skills kept to take back calls could not be removed");
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        let needed = self.journal.versions_needed().await?;
+        if let Some(versions) = self.versions.get().cloned() {
+            let _ = tokio::task::spawn_blocking(move || versions.keep_only(&needed)).await;
+        }
+        Ok(())
     }
 }
 

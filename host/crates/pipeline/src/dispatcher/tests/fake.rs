@@ -12,13 +12,14 @@ use std::{
 use serde_json::Value;
 use skillhost_core::{
     Annotations, Attempt, Block, Digest, Entry, Invoke, NoClient, Outcome, Report, Schema, SkillName,
-    SkillState, SkillStatus, ToolName, ToolSpec,
+    SkillState, SkillStatus, ToolName, ToolSpec, Undo,
 };
 
 use super::{keeping::Keeping, *};
 use crate::{SkillPolicy, TokioClock, ToolPolicy};
 
 pub(super) type Answer = Result<Outcome, Failure>;
+pub(super) type UndoScript = Box<dyn Fn(Undo) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 pub(super) type Script = Box<dyn Fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// An engine that plays a script, and counts what is running.
@@ -26,6 +27,7 @@ struct Fake {
     script: Script,
     running: Arc<AtomicUsize>,
     started: bool,
+    undo: Option<UndoScript>,
 }
 
 struct FakeAttempt {
@@ -42,6 +44,15 @@ impl Invoke for Fake {
             running: Arc::clone(&self.running),
             started: self.started,
         })
+    }
+
+    fn undo(&self, undo: Undo) -> Box<dyn Attempt> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let work = match &self.undo {
+            Some(script) => script(undo),
+            None => Box::pin(async { Err(Failure::new(FailureKind::Unsupported, "no undo")) }),
+        };
+        Box::new(FakeAttempt { work: Some(work), running: Arc::clone(&self.running), started: true })
     }
 }
 
@@ -105,10 +116,23 @@ pub(super) fn status(name: &SkillName, state: SkillState) -> SkillStatus {
     }
 }
 
+/// Tools of the skill `fake` that may call each other, all with this script.
+pub(super) fn calling(names: &[&str], script: Script) -> Bench {
+    let running = Arc::new(AtomicUsize::new(0));
+    let skill = SkillName::new("fake").unwrap();
+    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true, undo: None });
+    let tool = |name: &&str| {
+        let own = ToolSpec { name: (*name).into(), ..Arc::into_inner(spec(ANY, None)).unwrap() };
+        let full = ToolName::prefixed(&skill, name).unwrap();
+        (full, Entry { calls_tools: true, ..entry(&skill, Arc::new(own), invoke.clone()) })
+    };
+    assemble(names.iter().map(tool).collect(), running, Policies::default())
+}
+
 pub(super) fn bench_with(spec: Arc<ToolSpec>, started: bool, script: Script) -> Bench {
     let running = Arc::new(AtomicUsize::new(0));
     let skill = SkillName::new("fake").unwrap();
-    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started });
+    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started, undo: None });
     let tools = BTreeMap::from([(ToolName::prefixed(&skill, "run").unwrap(), entry(&skill, spec, invoke))]);
     assemble(tools, running, Policies::default())
 }
@@ -125,14 +149,14 @@ pub(super) fn kept(
         let answer = script(call);
         Box::pin(async { answer })
     });
-    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true });
+    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true, undo: None });
     let tools = BTreeMap::from([(ToolName::prefixed(&skill, "run").unwrap(), entry(&skill, spec, invoke))]);
     assemble_with(tools, running, policies, Some(Keeping::new(|_, _| {})))
 }
 
 fn entry(skill: &SkillName, spec: Arc<ToolSpec>, invoke: Arc<dyn Invoke>) -> Entry {
     let (skill, digest, timeout) = (skill.clone(), Digest::of(b""), Duration::from_secs(10));
-    Entry { spec, skill, digest, loaded: 1, timeout, invoke }
+    Entry { spec, skill, digest, loaded: 1, timeout, calls_tools: false, invoke }
 }
 
 fn assemble(tools: BTreeMap<ToolName, Entry>, running: Arc<AtomicUsize>, policies: Policies) -> Bench {
@@ -155,7 +179,7 @@ fn assembled(
     policies: Policies,
     recovery: Option<Arc<crate::Recovery>>,
 ) -> Bench {
-    tools.extend(recovery.as_ref().map(crate::call_status));
+    tools.extend(recovery.iter().flat_map(crate::built_in));
     let skills = tools.values().map(|entry| {
         let mut serving = status(&entry.skill, SkillState::Ready);
         serving.serving = Some(entry.digest);
@@ -217,7 +241,8 @@ where
         let skill = SkillName::new(name).unwrap();
         let script = Arc::clone(&script);
         let play: Script = Box::new(move |call| Box::pin(script(call)));
-        let invoke = Arc::new(Fake { script: play, running: Arc::clone(&running), started: true });
+        let invoke =
+            Arc::new(Fake { script: play, running: Arc::clone(&running), started: true, undo: None });
         for tool in ["run", "same", "read"] {
             let annotations = Annotations {
                 read_only: Some(tool == "read"),
@@ -228,7 +253,7 @@ where
             let spec =
                 ToolSpec { name: tool.into(), annotations, ..Arc::into_inner(spec(input, None)).unwrap() };
             let full = ToolName::prefixed(&skill, tool).unwrap();
-            tools.insert(full, entry(&skill, Arc::new(spec), invoke.clone()));
+            tools.insert(full, Entry { calls_tools: true, ..entry(&skill, Arc::new(spec), invoke.clone()) });
         }
     }
     assembled(tools, running, policies, recovery)

@@ -8,8 +8,9 @@ use std::{
 use futures::executor::block_on;
 use skillhost_journal::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
-    Page, PageOf, Problem, Record, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous,
-    Timestamp,
+    Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
+    Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Timestamp, ToUndo, Token,
+    UndoEnd,
 };
 
 use super::*;
@@ -185,6 +186,87 @@ impl Journal for Immediate {
 
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64> {
         self.now(|inner| inner.purge(ended_before, limit, now))
+    }
+}
+
+impl Sagas for Immediate {
+    fn prepare(&self, lease: Lease, token: Token, void: Vec<u32>) -> Answer<Settled> {
+        self.now(|inner| inner.prepare(lease, token, void))
+    }
+
+    fn begin_saga(&self, saga: Saga, max: u32) -> Answer<bool> {
+        self.now(|inner| inner.begin_saga(saga, max))
+    }
+
+    fn commit_saga(&self, id: SagaId, caller: Caller, now: Timestamp) -> Answer<Option<SagaState>> {
+        self.now(|inner| inner.commit_saga(id, caller, now))
+    }
+
+    fn roll_back(&self, id: SagaId, how: RollBack, now: Timestamp) -> Answer<Rolling> {
+        self.now(|inner| inner.roll_back(id, how, now))
+    }
+
+    fn claim_sagas(&self, max: u32) -> Answer<Vec<SagaLease>> {
+        self.now(|inner| inner.claim_sagas(max))
+    }
+
+    fn expire_sagas(&self, now: Timestamp) -> Answer<Vec<Saga>> {
+        self.now(|inner| inner.expire_sagas(now))
+    }
+
+    fn abandon(&self, id: SagaId, by: String, now: Timestamp) -> Answer<Option<SagaState>> {
+        self.now(|inner| inner.abandon(id, by, now))
+    }
+
+    fn saga(&self, id: SagaId) -> Answer<Option<Saga>> {
+        self.now(|inner| inner.saga(id))
+    }
+
+    fn sagas(&self, filter: SagaFilter, after: Option<SagaId>, limit: u32) -> Answer<Vec<Saga>> {
+        self.now(|inner| inner.sagas(filter, after, limit))
+    }
+
+    fn steps(&self, id: SagaId) -> Answer<Vec<SagaStep>> {
+        self.now(|inner| inner.steps(id))
+    }
+
+    fn calls_of(
+        &self,
+        caller: Caller,
+        saga: Option<SagaId>,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Answer<Vec<SagaStep>> {
+        self.now(|inner| inner.calls_of(caller, saga, before, limit))
+    }
+
+    fn is_busy(&self, id: SagaId) -> Answer<bool> {
+        self.now(|inner| inner.is_busy(id))
+    }
+
+    fn begin_undo(&self, lease: SagaLease, call: CallId, now: Timestamp) -> Answer<Option<ToUndo>> {
+        self.now(|inner| inner.begin_undo(lease, call, now))
+    }
+
+    fn end_undo(&self, lease: SagaLease, call: CallId, end: UndoEnd, now: Timestamp) -> Answer<Settled> {
+        self.now(|inner| inner.end_undo(lease, call, end, now))
+    }
+
+    fn rolled_back(&self, lease: SagaLease, now: Timestamp) -> Answer<Option<SagaState>> {
+        self.now(|inner| inner.rolled_back(lease, now))
+    }
+
+    fn versions_needed(&self) -> Answer<Vec<skillhost_core::Digest>> {
+        self.now(|inner| inner.versions_needed())
+    }
+
+    fn purge_steps(
+        &self,
+        ended_before: Timestamp,
+        limit: u32,
+        now: Timestamp,
+    ) -> Answer<Vec<(String, CallId)>> {
+        self.now(|inner| inner.purge_steps(ended_before, limit, now))
     }
 }
 

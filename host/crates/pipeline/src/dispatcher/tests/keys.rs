@@ -227,7 +227,7 @@ async fn what_a_tool_calls_is_part_of_its_own_call() {
     });
     bench.dispatcher.call(keyed("fake_run", json!({}), "k")).await.result.unwrap();
     assert!(bench.keeping().all().await.is_empty(), "no letter for a callee");
-    assert_eq!(bench.keeping().rows(), 1);
+    assert_eq!(bench.keeping().rows(), 2, "itself, and its step");
 }
 
 #[tokio::test(start_paused = true)]

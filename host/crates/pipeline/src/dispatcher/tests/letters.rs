@@ -101,7 +101,7 @@ async fn a_pinned_replay_wants_the_version_that_failed() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let letter = bench.keeping().only().await;
     assert_eq!(letter.state, State::Parked);
-    assert!(letter.problem.unwrap().message.contains("not loaded now"));
+    assert!(letter.problem.unwrap().message.contains("not there now"));
     letters.replay(id, Duration::ZERO, false, "me").await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(bench.keeping().only().await.state, State::Done);

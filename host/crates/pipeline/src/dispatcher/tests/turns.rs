@@ -76,8 +76,9 @@ async fn callers_who_wait_for_their_callees_do_not_take_their_turns() {
         if call.depth == 3 {
             return Ok(text("deep"));
         }
-        let tools = Arc::clone(&call.tools);
-        tools.call_tool(call, "fake_run".into(), None).await.map(Outcome::Reply)
+        let (tools, next) =
+            (Arc::clone(&call.tools), ["fake_same", "fake_read", "other_run"][call.depth as usize]);
+        tools.call_tool(call, next.into(), None).await.map(Outcome::Reply)
     });
     assert_eq!(bench.call("fake_run").await.result.unwrap().content, [Block::text("deep")]);
 }

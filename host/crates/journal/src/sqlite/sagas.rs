@@ -1,0 +1,639 @@
+//! Sagas and their steps: begin, add, end, take back.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use skillhost_core::{CallId, Caller, SagaId};
+
+use super::{
+    calls, failed, letters,
+    rows::{self, damaged, int, maybe_time, nth, time},
+};
+use crate::{
+    Afterwards, Intent, JournalError, Lease, Left, NotOpen, OnExpiry, Problem, RollBack, Rolling, Saga,
+    SagaFilter, SagaLease, SagaState, SagaStep, State, StepOf, Timestamp, Token, UndoState, within,
+};
+
+/// Calls in one saga.
+const MAX_STEPS: i64 = 1_000;
+
+fn number_of(state: SagaState) -> i64 {
+    SagaState::ALL.iter().position(|known| *known == state).unwrap_or_default() as i64
+}
+
+fn on_expiry(on_expiry: OnExpiry) -> bool {
+    on_expiry == OnExpiry::Rollback
+}
+
+/// Why a call that is a step cannot begin, if so.
+pub(super) fn closed(
+    db: &Connection,
+    owner: u64,
+    intent: &Intent,
+    of: &StepOf,
+    now: Timestamp,
+) -> Result<Option<NotOpen>, JournalError> {
+    let rolling = Some(NotOpen::Is(SagaState::RollingBack));
+    if of.parent.is_some() {
+        // The top must be ours and run, and nobody have asked for its end.
+        let goes_on = db
+            .prepare_cached(
+                "SELECT 1 FROM calls c JOIN steps s ON s.call = c.id WHERE c.id = ?1 AND c.state = 0 AND c.owner = ?2 \
+                 AND NOT s.asked",
+            )
+            .and_then(|mut query| query.exists(params![of.root.as_bytes(), owner.cast_signed()]))
+            .map_err(failed)?;
+        if !goes_on {
+            return Ok(rolling);
+        }
+    }
+    let Some(id) = of.saga else { return Ok(None) };
+    let Some(saga) = get(db, id)?.filter(|saga| saga.held && saga.caller == intent.caller) else {
+        return Ok(Some(NotOpen::Missing));
+    };
+    if of.parent.is_some() {
+        // It was begun while the saga was open, and only a roll-back ends what runs.
+        let taken_back = !matches!(saga.state, SagaState::Open | SagaState::Committed | SagaState::Expired);
+        return Ok(rolling.filter(|_| taken_back));
+    }
+    if saga.state != SagaState::Open {
+        return Ok(Some(NotOpen::Is(saga.state)));
+    }
+    if saga.expires.is_some_and(|expires| expires <= now) {
+        return Ok(Some(NotOpen::Is(SagaState::Expired)));
+    }
+    let steps: i64 = db
+        .prepare_cached("SELECT count(*) FROM steps WHERE saga = ?1")
+        .and_then(|mut query| query.query_row([id.as_bytes()], |row| row.get(0)))
+        .map_err(failed)?;
+    Ok((steps >= MAX_STEPS).then_some(NotOpen::Full))
+}
+
+pub(super) fn add(db: &Connection, intent: &Intent, of: &StepOf) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO steps (call, root, parent, saga, skill, changes, undoable) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        intent.id.as_bytes(),
+        of.root.as_bytes(),
+        of.parent.as_ref().map(CallId::as_bytes),
+        of.saga.as_ref().map(SagaId::as_bytes),
+        intent.skill,
+        of.changes,
+        of.undoable,
+    ])
+    .map(drop)
+}
+
+/// Whether the call's own guest may have changed the world; and that nothing of it was taken back yet.
+pub(super) fn effect(db: &Connection, id: CallId, effect: Option<bool>) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE steps SET effect = ifnull(?2, changes), undo = NULL, why = NULL, tries = 0 WHERE call = ?1",
+    )?
+    .execute(params![id.as_bytes(), effect])
+    .map(drop)
+}
+
+/// Whether somebody asked for the call to be taken back while it ran.
+pub(super) fn is_asked(db: &Connection, id: CallId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM steps WHERE call = ?1 AND asked")?.exists([id.as_bytes()])
+}
+
+pub(super) fn prepare(
+    db: &Connection,
+    lease: Lease,
+    token: &Token,
+    void: &[u32],
+) -> Result<bool, JournalError> {
+    let held = db
+        .prepare_cached("SELECT 1 FROM calls WHERE id = ?1 AND owner = ?2 AND epoch = ?3 AND state = 0")
+        .and_then(|mut query| {
+            query.exists(params![lease.id.as_bytes(), lease.owner.cast_signed(), lease.epoch.cast_signed()])
+        })
+        .map_err(failed)?;
+    if !held {
+        return Ok(false);
+    }
+    drop_tokens(db, lease.id, void).map_err(failed)?;
+    keep_token(db, lease.id, token).map_err(failed)?;
+    Ok(true)
+}
+
+pub(super) fn keep_token(db: &Connection, id: CallId, token: &Token) -> rusqlite::Result<()> {
+    let Token { attempt, digest, token } = token;
+    db.prepare_cached("INSERT OR REPLACE INTO tokens (call, attempt, digest, token) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![id.as_bytes(), attempt, digest.as_bytes(), token])
+        .map(drop)
+}
+
+pub(super) fn drop_tokens(db: &Connection, id: CallId, attempts: &[u32]) -> rusqlite::Result<()> {
+    for attempt in attempts {
+        db.prepare_cached("DELETE FROM tokens WHERE call = ?1 AND attempt = ?2")?
+            .execute(params![id.as_bytes(), attempt])?;
+    }
+    Ok(())
+}
+
+pub(super) fn begin(db: &Connection, saga: &Saga, max: u32) -> Result<bool, JournalError> {
+    let work = || {
+        let open: i64 = db
+            .prepare_cached("SELECT count(*) FROM sagas WHERE held AND state = 0 AND caller = ?1")?
+            .query_row([saga.caller.as_str()], |row| row.get(0))?;
+        if open >= i64::from(max) {
+            return Ok(false);
+        }
+        db.prepare_cached(
+            "INSERT INTO sagas (id, held, caller, label, state, begun_at, expires_at, on_expiry) \
+             VALUES (?1, 1, ?2, ?3, 0, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            saga.id.as_bytes(),
+            saga.caller.as_str(),
+            saga.label,
+            int(saga.begun),
+            saga.expires.map(int),
+            on_expiry(saga.on_expiry),
+        ])?;
+        Ok(true)
+    };
+    work().map_err(failed)
+}
+
+pub(super) fn commit(
+    db: &Connection,
+    id: SagaId,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Option<SagaState>, JournalError> {
+    let Some(saga) = get(db, id)?.filter(|saga| saga.held && saga.caller == *caller) else {
+        return Ok(None);
+    };
+    if saga.state != SagaState::Open {
+        return Ok(Some(saga.state));
+    }
+    end(db, id, SagaState::Committed, None, now).map_err(failed)?;
+    Ok(Some(SagaState::Committed))
+}
+
+fn end(
+    db: &Connection,
+    id: SagaId,
+    state: SagaState,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE sagas SET state = ?2, ended_at = ?3, owner = NULL, reason = ifnull(?4, reason) WHERE id = ?1",
+    )?
+    .execute(params![id.as_bytes(), number_of(state), int(now), reason])
+    .map(drop)
+}
+
+pub(super) fn roll_back(
+    db: &Connection,
+    owner: u64,
+    id: SagaId,
+    how: &RollBack,
+    now: Timestamp,
+) -> Result<Rolling, JournalError> {
+    let may = |caller: &Caller| how.caller.as_ref().is_none_or(|who| who == caller);
+    let known = get(db, id)?;
+    if let Some(saga) = &known {
+        if !may(&saga.caller) {
+            return Ok(Rolling::Missing);
+        }
+        match saga.state {
+            SagaState::Open => {}
+            SagaState::RollingBack => return Ok(Rolling::Already),
+            SagaState::Stuck if how.resume => {}
+            // A call that was kept with its saga can be taken back by itself, with what it made others do.
+            state => return Ok(Rolling::Is(state)),
+        }
+        let again = "UPDATE steps SET undo = NULL, why = NULL, tries = 0 WHERE call = ?1";
+        for step in steps(db, id)? {
+            if matches!(step.undo, Some(UndoState::Conflict | UndoState::Stuck)) {
+                db.prepare_cached(again)
+                    .and_then(|mut update| update.execute([step.call.id.as_bytes()]))
+                    .map_err(failed)?;
+            }
+        }
+        if saga.held {
+            give_up_letters(db, id, &how.reason, now)?;
+        }
+        return lease(db, owner, id, how).map(Rolling::Yes).map_err(failed);
+    }
+    let call = id.call();
+    let Some(record) = rows::get(db, call)?.filter(|record| may(&record.caller)) else {
+        return Ok(Rolling::Missing);
+    };
+    let Some(step) = step(db, call)? else {
+        return Ok(Rolling::No(format!(
+            "the tool `{}` cannot take back what it did, and what it made others do is not known",
+            record.tool
+        )));
+    };
+    if step.of.parent.is_some() {
+        let root = step.of.root;
+        return Ok(Rolling::No(format!("it is part of the call {root}, which is taken back as a whole")));
+    }
+    if let Some(held) = step.of.saga
+        && get(db, held)?.is_some_and(|saga| saga.state == SagaState::RollingBack)
+    {
+        return Ok(Rolling::Already);
+    }
+    let all = steps(db, id)?;
+    if !all.iter().any(|step| step.of.undoable) {
+        return Ok(Rolling::No(format!("the tool `{}` cannot take back what it did", record.tool)));
+    }
+    match record.state {
+        State::Running => {
+            db.prepare_cached("UPDATE steps SET asked = 1 WHERE call = ?1")
+                .and_then(|mut update| update.execute([call.as_bytes()]))
+                .map_err(failed)?;
+            return Ok(Rolling::WhenEnded);
+        }
+        State::RollingBack => return Ok(Rolling::Already),
+        State::Waiting | State::Parked => {
+            letters::discard(db, call, &how.reason, now)?;
+        }
+        State::Done | State::Failed | State::Unknown | State::Discarded => {}
+    }
+    // Taken back before as part of its saga.
+    if all.iter().all(|step| !step.stays()) {
+        return Ok(Rolling::Is(SagaState::RolledBack));
+    }
+    open_rollback(db, owner, call, &record.caller, None, how, now).map(Rolling::Yes).map_err(failed)
+}
+
+/// Take a call back with what it made others do.
+pub(super) fn open_rollback(
+    db: &Connection,
+    owner: u64,
+    call: CallId,
+    caller: &Caller,
+    afterwards: Option<&Afterwards>,
+    how: &RollBack,
+    now: Timestamp,
+) -> rusqlite::Result<SagaLease> {
+    let id = SagaId::from(call);
+    let afterwards = afterwards.and_then(|afterwards| serde_json::to_string(afterwards).ok());
+    db.prepare_cached(
+        "INSERT INTO sagas (id, held, caller, state, begun_at, afterwards, epoch) VALUES (?1, 0, ?2, ?3, ?4, ?5, 0) \
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended_at = NULL, afterwards = excluded.afterwards",
+    )?
+    .execute(params![
+        id.as_bytes(),
+        caller.as_str(),
+        number_of(SagaState::RollingBack),
+        int(now),
+        afterwards
+    ])?;
+    lease(db, owner, id, how)
+}
+
+fn lease(db: &Connection, owner: u64, id: SagaId, how: &RollBack) -> rusqlite::Result<SagaLease> {
+    let epoch: i64 = db
+        .prepare_cached(
+            "UPDATE sagas SET state = ?2, owner = ?3, epoch = epoch + 1, ended_at = NULL, force = ?4, reason = ?5 \
+             WHERE id = ?1 RETURNING epoch",
+        )?
+        .query_row(
+            params![
+                id.as_bytes(),
+                number_of(SagaState::RollingBack),
+                owner.cast_signed(),
+                how.force,
+                how.reason
+            ],
+            |row| row.get(0),
+        )?;
+    Ok(SagaLease { id, owner, epoch: epoch.unsigned_abs() })
+}
+
+/// Letters of a saga are not run any more.
+fn give_up_letters(db: &Connection, id: SagaId, by: &str, now: Timestamp) -> Result<(), JournalError> {
+    let ids = db
+        .prepare_cached(
+            "SELECT c.id FROM calls c JOIN steps s ON s.call = c.id WHERE s.saga = ?1 AND c.state IN (1, 2)",
+        )
+        .and_then(|mut query| {
+            query.query_map([id.as_bytes()], |row| row.get(0))?.collect::<Result<Vec<[u8; 16]>, _>>()
+        })
+        .map_err(failed)?;
+    for call in ids.into_iter().map(CallId::from_bytes) {
+        letters::discard(db, call, by, now)?;
+    }
+    Ok(())
+}
+
+pub(super) fn claim(db: &Connection, owner: u64, max: u32) -> Result<Vec<SagaLease>, JournalError> {
+    db.prepare_cached(
+        "UPDATE sagas SET owner = ?1, epoch = epoch + 1 WHERE id IN \
+         (SELECT id FROM sagas WHERE state = 3 AND owner IS NULL ORDER BY seq LIMIT ?2) RETURNING id, epoch",
+    )
+    .and_then(|mut claim| {
+        let claimed = claim.query_map(params![owner.cast_signed(), max], |row| {
+            Ok(SagaLease {
+                id: SagaId::from_bytes(row.get(0)?),
+                owner,
+                epoch: row.get::<_, i64>(1)?.unsigned_abs(),
+            })
+        })?;
+        claimed.collect()
+    })
+    .map_err(failed)
+}
+
+/// What a dead process was taking back is free for another.
+pub(super) fn release_of(db: &Connection, owner: u64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE sagas SET owner = NULL WHERE owner = ?1")?
+        .execute([owner.cast_signed()])
+        .map(drop)
+}
+
+pub(super) fn expire(db: &Connection, now: Timestamp) -> Result<Vec<Saga>, JournalError> {
+    let over = db
+        .prepare_cached("SELECT id FROM sagas WHERE state = 0 AND expires_at <= ?1 ORDER BY seq LIMIT 100")
+        .and_then(|mut query| {
+            query.query_map([int(now)], |row| row.get(0))?.collect::<Result<Vec<[u8; 16]>, _>>()
+        })
+        .map_err(failed)?;
+    let mut expired = vec![];
+    for id in over.into_iter().map(SagaId::from_bytes) {
+        let Some(saga) = get(db, id)? else { continue };
+        if saga.on_expiry == OnExpiry::Rollback {
+            give_up_letters(db, id, "its saga has expired", now)?;
+            db.prepare_cached(
+                "UPDATE sagas SET state = 3, owner = NULL, reason = 'it has expired' WHERE id = ?1",
+            )
+            .and_then(|mut update| update.execute([id.as_bytes()]))
+            .map_err(failed)?;
+        } else {
+            end(db, id, SagaState::Expired, None, now).map_err(failed)?;
+        }
+        expired.extend(get(db, id)?);
+    }
+    Ok(expired)
+}
+
+pub(super) fn abandon(
+    db: &Connection,
+    id: SagaId,
+    by: &str,
+    now: Timestamp,
+) -> Result<Option<SagaState>, JournalError> {
+    let Some(saga) = get(db, id)? else { return Ok(None) };
+    if saga.state != SagaState::Stuck {
+        return Ok(Some(saga.state));
+    }
+    let steps = steps(db, id)?;
+    let work = || {
+        for step in steps {
+            if matches!(step.undo, Some(UndoState::Conflict | UndoState::Stuck)) {
+                set_undo(db, step.call.id, UndoState::Abandoned, step.why.as_deref(), now)?;
+            }
+        }
+        end(db, id, SagaState::Abandoned, Some(&format!("given up by {by}")), now)
+    };
+    work().map_err(failed)?;
+    Ok(Some(SagaState::Abandoned))
+}
+
+pub(super) fn set_undo(
+    db: &Connection,
+    id: CallId,
+    undo: UndoState,
+    why: Option<&str>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let number = UndoState::ALL.iter().position(|known| *known == undo).unwrap_or_default() as i64;
+    db.prepare_cached("UPDATE steps SET undo = ?2, why = ?3, at = ?4 WHERE call = ?1")?
+        .execute(params![id.as_bytes(), number, why, int(now)])
+        .map(drop)
+}
+
+const SAGA: &str = "id, held, caller, label, state, begun_at, expires_at, on_expiry, ended_at, reason, force";
+
+fn saga(row: &Row<'_>) -> rusqlite::Result<Saga> {
+    Ok(Saga {
+        id: SagaId::from_bytes(row.get("id")?),
+        held: row.get("held")?,
+        caller: Caller::named(&row.get::<_, String>("caller")?),
+        label: row.get("label")?,
+        state: nth(&SagaState::ALL, row, "state")?,
+        begun: time(row, "begun_at")?,
+        expires: maybe_time(row, "expires_at")?,
+        on_expiry: if row.get("on_expiry")? { OnExpiry::Rollback } else { OnExpiry::Keep },
+        ended: maybe_time(row, "ended_at")?,
+        reason: row.get("reason")?,
+        force: row.get("force")?,
+    })
+}
+
+pub(super) fn get(db: &Connection, id: SagaId) -> Result<Option<Saga>, JournalError> {
+    db.prepare_cached(&format!("SELECT {SAGA} FROM sagas WHERE id = ?1"))
+        .and_then(|mut query| query.query_row([id.as_bytes()], saga).optional())
+        .map_err(|error| damaged(id.call(), error))
+}
+
+pub(super) fn list(
+    db: &Connection,
+    filter: &SagaFilter,
+    after: Option<SagaId>,
+    limit: u32,
+) -> Result<Vec<Saga>, JournalError> {
+    let states: Vec<_> = filter.states.iter().map(|state| number_of(*state).to_string()).collect();
+    let of_states =
+        if states.is_empty() { String::new() } else { format!("AND state IN ({})", states.join(", ")) };
+    db.prepare_cached(&format!(
+        "SELECT {SAGA} FROM sagas WHERE (?1 IS NULL OR caller = ?1) AND (?2 IS NULL OR held = ?2) {of_states} \
+         AND (?3 IS NULL OR seq < (SELECT seq FROM sagas WHERE id = ?3)) ORDER BY seq DESC LIMIT ?4"
+    ))
+    .and_then(|mut query| {
+        let after = after.as_ref().map(SagaId::as_bytes);
+        query.query_map(params![filter.caller, filter.held, after, limit], saga)?.collect()
+    })
+    .map_err(failed)
+}
+
+const STEP: &str =
+    "s.call, s.root, s.parent, s.saga, s.changes, s.undoable, s.effect, s.undo, s.why, s.tries, s.at";
+
+fn step_of(db: &Connection, row: &Row<'_>) -> Result<Option<SagaStep>, JournalError> {
+    let read = || {
+        let maybe = |column| row.get::<_, Option<[u8; 16]>>(column);
+        Ok((
+            CallId::from_bytes(row.get("call")?),
+            StepOf {
+                saga: maybe("saga")?.map(SagaId::from_bytes),
+                root: CallId::from_bytes(row.get("root")?),
+                parent: maybe("parent")?.map(CallId::from_bytes),
+                changes: row.get("changes")?,
+                undoable: row.get("undoable")?,
+            },
+            row.get::<_, bool>("effect")?,
+            rows::maybe_nth(&UndoState::ALL, row, "undo")?,
+            row.get("why")?,
+            rows::number(row, "tries")?,
+            maybe_time(row, "at")?,
+        ))
+    };
+    let (id, of, effect, undo, why, tries, at) = read().map_err(failed)?;
+    let call = rows::brief(db, id)?;
+    Ok(call.map(|call| SagaStep { call, of, effect, undo, why, tries, at }))
+}
+
+pub(super) fn step(db: &Connection, id: CallId) -> Result<Option<SagaStep>, JournalError> {
+    select(db, &format!("SELECT {STEP} FROM steps s WHERE call = ?1"), &[id.as_bytes()])
+        .map(|mut found| found.pop())
+}
+
+fn select(db: &Connection, sql: &str, with: &[&dyn rusqlite::ToSql]) -> Result<Vec<SagaStep>, JournalError> {
+    let mut query = db.prepare_cached(sql).map_err(failed)?;
+    let mut rows = query.query(with).map_err(failed)?;
+    let mut steps = vec![];
+    while let Some(row) = rows.next().map_err(failed)? {
+        steps.extend(step_of(db, row)?);
+    }
+    Ok(steps)
+}
+
+pub(super) fn steps(db: &Connection, id: SagaId) -> Result<Vec<SagaStep>, JournalError> {
+    // A call within another's tree is found by the top of that.
+    let all = select(
+        db,
+        &format!(
+            "SELECT {STEP} FROM steps s JOIN calls c ON c.id = s.call WHERE s.saga = ?1 \
+             OR s.root = ifnull((SELECT root FROM steps WHERE call = ?1), ?1) ORDER BY c.seq"
+        ),
+        &[id.as_bytes()],
+    )?;
+    Ok(within(id, all))
+}
+
+pub(super) fn calls_of(
+    db: &Connection,
+    caller: &Caller,
+    saga: Option<SagaId>,
+    before: Option<CallId>,
+    limit: u32,
+) -> Result<Vec<SagaStep>, JournalError> {
+    select(
+        db,
+        &format!(
+            "SELECT {STEP} FROM steps s WHERE parent IS NULL AND (?2 IS NULL OR saga = ?2) AND (?3 IS NULL OR call < ?3) \
+             AND EXISTS (SELECT 1 FROM calls c WHERE c.id = s.call AND c.caller = ?1) ORDER BY call DESC LIMIT ?4"
+        ),
+        &[
+            &caller.as_str(),
+            &saga.as_ref().map(SagaId::as_bytes),
+            &before.as_ref().map(CallId::as_bytes),
+            &limit,
+        ],
+    )
+}
+
+/// Whether calls of the saga run, or are taken back on their own.
+pub(super) fn is_busy(db: &Connection, id: SagaId) -> Result<bool, JournalError> {
+    for step in steps(db, id)? {
+        let own = SagaId::from(step.call.id);
+        let runs = matches!(step.call.state, State::Running);
+        if runs || (own != id && get(db, own)?.is_some_and(|own| own.state == SagaState::RollingBack)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether anything of the call, or of what it made others do, may have to be taken back after its process has died.
+pub(super) fn leaves_steps(db: &Connection, id: CallId) -> Result<bool, JournalError> {
+    let left = |step: &SagaStep| {
+        step.call.id != id
+            && step.of.changes
+            && step.undo != Some(UndoState::Undone)
+            && (step.effect || step.call.state == State::Running)
+    };
+    Ok(steps(db, id.into())?.iter().any(left))
+}
+
+/// Apply to a call what was decided for it, when it was taken back.
+pub(super) fn afterwards(
+    db: &Connection,
+    id: SagaId,
+    state: SagaState,
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    let text: Option<String> = db
+        .prepare_cached("SELECT afterwards FROM sagas WHERE id = ?1")
+        .and_then(|mut query| query.query_row([id.as_bytes()], |row| row.get(0)))
+        .map_err(failed)?;
+    let Some(text) = text else { return Ok(()) };
+    let call = id.call();
+    let rolls = rows::get(db, call)?.is_some_and(|record| record.state == State::RollingBack);
+    if !rolls {
+        return Ok(());
+    }
+    let clean = state == SagaState::RolledBack;
+    let left = match serde_json::from_str::<Afterwards>(&text) {
+        Ok(afterwards) if clean => afterwards.clean,
+        Ok(afterwards) => afterwards.stained,
+        // It is judged by a person, as everything that cannot be read.
+        Err(error) => Left::Parked(Problem {
+            kind: "internal".into(),
+            message: format!("what was to become of it cannot be read: {error}"),
+            unknown_effect: !clean,
+        }),
+    };
+    calls::leave_as(db, call, &left, clean, now).map_err(failed)
+}
+
+pub(super) fn versions_needed(db: &Connection) -> Result<Vec<skillhost_core::Digest>, JournalError> {
+    db.prepare_cached(
+        "SELECT DISTINCT digest FROM calls c WHERE state IN (0, 1, 2, 7) OR EXISTS \
+         (SELECT 1 FROM steps s WHERE s.call = c.id AND s.undoable AND (s.undo IS NULL OR s.undo <> 1)) \
+         UNION SELECT digest FROM tokens",
+    )
+    .and_then(|mut query| {
+        let digests = query.query_map([], |row| row.get(0))?;
+        digests.map(|digest| digest.map(skillhost_core::Digest::from_bytes)).collect()
+    })
+    .map_err(failed)
+}
+
+/// Trees whose top has ended long ago and that nobody can take back any more, and steps whose call is in an archive.
+pub(super) fn purge(
+    db: &Connection,
+    ended_before: Timestamp,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<(String, CallId)>, JournalError> {
+    let work = || {
+        let gone: Vec<(String, [u8; 16])> = db
+            .prepare_cached(
+                "SELECT s.skill, s.call FROM steps s LEFT JOIN calls r ON r.id = s.root WHERE \
+                 (r.id IS NULL OR (r.enqueued_at IS NULL AND r.ended_at < ?1 AND NOT EXISTS \
+                   (SELECT 1 FROM keys k WHERE k.caller = r.caller AND k.tool = r.tool AND k.key = r.key AND k.call = r.id \
+                    AND k.expires_at > ?3))) \
+                 AND NOT EXISTS (SELECT 1 FROM sagas g WHERE g.id IN (s.saga, s.root, s.call) AND (g.state IN (0, 3, 6) \
+                   OR g.ended_at >= ?1)) \
+                 LIMIT ?2",
+            )?
+            .query_map(params![int(ended_before), limit, int(now)], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (_, call) in &gone {
+            db.prepare_cached("DELETE FROM steps WHERE call = ?1")?.execute([call])?;
+            db.prepare_cached("DELETE FROM tokens WHERE call = ?1")?.execute([call])?;
+            db.prepare_cached("DELETE FROM keys WHERE call = ?1 AND expires_at <= ?2")?
+                .execute(params![call, int(now)])?;
+            db.prepare_cached(
+                "DELETE FROM calls WHERE id = ?1 AND enqueued_at IS NULL AND ended_at IS NOT NULL",
+            )?
+            .execute([call])?;
+        }
+        db.prepare_cached(
+            "DELETE FROM sagas WHERE seq IN (SELECT seq FROM sagas g WHERE ended_at < ?1 AND state NOT IN (0, 3, 6) \
+             AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.saga = g.id OR s.root = g.id OR s.call = g.id) LIMIT ?2)",
+        )?
+        .execute(params![int(ended_before), limit])?;
+        Ok(gone.into_iter().map(|(skill, call)| (skill, CallId::from_bytes(call))).collect())
+    };
+    work().map_err(failed)
+}

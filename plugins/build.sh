@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the sample skills and the misbehaving skill of the tests, as components.
+# Builds the sample skills and the skills of the tests, as components.
 #
 #   plugins/build.sh              into plugins/dist and tests/skills/dist, with manifests of inputs and outputs
 #   plugins/build.sh --out DIR    into DIR, from the committed Cargo.lock, leaving the rest alone
@@ -143,5 +143,5 @@ manifests() {
 }
 
 "$cargo" build --quiet --package lift "${locked[@]}"
-build plugins text json files fetch notes
-build tests/skills faulty whole
+build plugins text json files fetch notes release
+build tests/skills faulty ledger whole

@@ -51,6 +51,43 @@ pub(crate) fn resolve(path: &str) -> Result<PathBuf, Failure> {
     Err(Failure::permanent(format_args!("`{path}` is in no granted folder; there are {shown}")))
 }
 
+/// The same path without links on the way to it; it may be one itself. What a call changes, its undo must find even when
+/// the call moved or deleted a link that its path led through.
+pub(crate) fn real(path: &Path) -> Result<PathBuf, Failure> {
+    let granted = granted();
+    let roots = granted.iter().filter(|root| path.starts_with(root));
+    let Some(root) = roots.max_by_key(|root| root.as_os_str().len()) else { return Ok(path.to_owned()) };
+    let reversed = |path: &Path| path.iter().rev().map(ToOwned::to_owned).collect::<Vec<_>>();
+    let mut rest = reversed(path.strip_prefix(root).unwrap_or(path));
+    let (mut real, mut links) = (root.clone(), 0);
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            if real == *root {
+                return Err(failed(path, &ErrorKind::PermissionDenied.into()));
+            }
+            real.pop();
+            continue;
+        }
+        real.push(part);
+        if rest.is_empty() {
+            break;
+        }
+        // One with an absolute target leads out, and what goes through it fails.
+        if let Some(target) = real.read_link().ok().filter(|target| target.is_relative()) {
+            links += 1;
+            if links > 40 {
+                return Err(Failure::permanent(format_args!(
+                    "the links on the way to `{}` lead in a circle",
+                    path.display()
+                )));
+            }
+            real.pop();
+            rest.extend(reversed(&target));
+        }
+    }
+    Ok(real)
+}
+
 /// Whether `path` is a granted folder itself.
 pub(crate) fn is_root(path: &Path) -> bool {
     granted().iter().any(|root| root == path)
@@ -69,7 +106,7 @@ pub(crate) fn failed(path: &Path, error: &Error) -> Failure {
             "`{path}` cannot be touched: its folder was granted for reading only, or it leads out of it"
         )),
         ErrorKind::AlreadyExists => Failure::conflict(format_args!("`{path}` is there already")),
-        ErrorKind::DirectoryNotEmpty => Failure::conflict(format_args!("the folder `{path}` is not empty")),
+        _ if is_not_empty(error) => Failure::conflict(format_args!("the folder `{path}` is not empty")),
         ErrorKind::IsADirectory => Failure::invalid_input(format_args!("`{path}` is a folder")),
         ErrorKind::NotADirectory => Failure::invalid_input(format_args!("`{path}` is no folder")),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -77,6 +114,18 @@ pub(crate) fn failed(path: &Path, error: &Error) -> Failure {
         }
         _ => Failure::permanent(format_args!("`{path}`: {error}")),
     }
+}
+
+/// Whether nothing is there. Where nothing can be, nothing is.
+pub(crate) fn is_absent(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+}
+
+/// Whether a folder could not be removed for what is in it.
+pub(crate) fn is_not_empty(error: &Error) -> bool {
+    // WASI's ENOTEMPTY, which the standard library does not know there.
+    let on_wasi = cfg!(target_family = "wasm") && error.raw_os_error() == Some(55);
+    on_wasi || error.kind() == ErrorKind::DirectoryNotEmpty
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -114,6 +163,29 @@ pub(crate) mod tests {
                 let message = of(outside).unwrap_err().to_string();
                 assert!(message.contains("is in no granted folder"), "{message}");
             }
+        }
+
+        #[test]
+        fn links_on_the_way_are_followed_and_the_last_is_not() {
+            let root = super::granted();
+            let link = |target: &str, path: &str| {
+                std::os::unix::fs::symlink(target, root.path().join(path)).unwrap();
+            };
+            std::fs::create_dir_all(root.path().join("a/b")).unwrap();
+            link("a/./b", "to_b");
+            link("../to_b", "a/round");
+            link("../..", "a/out");
+            link("circle", "circle");
+            let of = |path: &str| {
+                real(&resolve(path)?).map(|path| path.strip_prefix(root.path()).unwrap().to_owned())
+            };
+            assert_eq!(of("to_b/x").unwrap(), Path::new("a/b/x"));
+            assert_eq!(of("a/round/x").unwrap(), Path::new("a/b/x"));
+            assert_eq!(of("a/round").unwrap(), Path::new("a/round"));
+            assert_eq!(of("none/x").unwrap(), Path::new("none/x"));
+            assert_eq!(of(".").unwrap(), Path::new(""));
+            assert!(of("a/out/x").unwrap_err().to_string().contains("leads out of it"));
+            assert!(of("circle/x").unwrap_err().to_string().contains("in a circle"));
         }
 
         #[test]

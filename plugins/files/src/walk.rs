@@ -1,5 +1,6 @@
 //! Looking through folders, in a stable order, without following links.
 use std::fs::{self, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use skillhost_sdk::{Failure, host};
@@ -13,11 +14,7 @@ pub(crate) fn walk(
     depth: usize,
     visit: &mut dyn FnMut(&Path, &Metadata) -> bool,
 ) -> Result<bool, Failure> {
-    let mut names: Vec<PathBuf> = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(|error| failed(folder, &error))?;
-    names.sort();
-    for path in names {
+    for path in entries(folder).map_err(|error| failed(folder, &error))? {
         if host::cancelled() {
             return Ok(false);
         }
@@ -30,4 +27,12 @@ pub(crate) fn walk(
         }
     }
     Ok(true)
+}
+
+/// What is in a folder, in the order of names.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+    entries.sort_unstable();
+    Ok(entries)
 }

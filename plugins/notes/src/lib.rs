@@ -2,5 +2,9 @@
 //! so that calls which run side by side never overwrite each other's notes.
 mod note;
 mod tools;
+mod undo;
 
-skillhost_sdk::skill!(tools::put, tools::get, tools::list, tools::search, tools::delete);
+skillhost_sdk::skill!(
+    tools: [tools::get, tools::list, tools::search],
+    undoable: [tools::put, tools::delete],
+);

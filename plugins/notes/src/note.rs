@@ -25,15 +25,18 @@ impl Note {
         keyvalue::get_json(&key(name))
     }
 
-    pub(crate) fn save(&self) -> Result<(), keyvalue::Error> {
-        keyvalue::set_json(&key(&self.name), self)
+    /// The JSON text that is kept of a note.
+    pub(crate) fn stored(name: &str) -> Result<Option<String>, keyvalue::Error> {
+        let text = keyvalue::get(&key(name))?.map(String::from_utf8).transpose();
+        text.map_err(|error| keyvalue::Error::Json(error.to_string()))
     }
 
-    /// Whether there was one.
-    pub(crate) fn delete(name: &str) -> Result<bool, keyvalue::Error> {
-        let was = keyvalue::exists(&key(name))?;
-        keyvalue::delete(&key(name))?;
-        Ok(was)
+    /// Keeps this text as a note, or none.
+    pub(crate) fn store(name: &str, text: Option<&str>) -> Result<(), keyvalue::Error> {
+        match text {
+            Some(text) => keyvalue::set(&key(name), text.as_bytes()),
+            None => keyvalue::delete(&key(name)),
+        }
     }
 
     /// Names of all notes that begin with `beginning`, in alphabetical order.

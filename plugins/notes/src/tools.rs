@@ -1,7 +1,9 @@
 //! The tools.
+use skillhost_sdk::Undo;
 use skillhost_sdk::prelude::*;
 
 use crate::note::{Note, now};
+use crate::undo;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,9 +20,11 @@ pub(crate) struct Put {
     tags: Vec<String>,
 }
 
-/// Keeps a note, in the place of one of the same name. It stays until it is deleted.
-#[tool(destructive, idempotent, open_world = false, title = "Keep a note")]
-pub(crate) fn put(args: Put) -> Result<Note, Failure> {
+/// Keeps a note, in the place of one of the same name. It stays until it is deleted. Undoing the call brings back what
+/// there was before.
+#[tool(destructive, idempotent, open_world = false, title = "Keep a note", undo = unput)]
+pub(crate) fn put(ctx: &Context, args: Put) -> Result<Note, Failure> {
+    let was = Note::stored(&args.name)?;
     let created = Note::load(&args.name)?.map(|old| old.created);
     let now = now();
     let note = Note {
@@ -30,8 +34,14 @@ pub(crate) fn put(args: Put) -> Result<Note, Failure> {
         created: created.unwrap_or(now),
         updated: now,
     };
-    note.save()?;
+    let text = serde_json::to_string(&note).map_err(Failure::permanent)?;
+    undo::prepare(ctx, was, Some(&text))?;
+    Note::store(&note.name, Some(&text))?;
     Ok(note)
+}
+
+fn unput(args: Put, undo: Undo<'_>) -> Result<(), Failure> {
+    undo::take_back(&args.name, undo)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -51,13 +61,19 @@ fn missing(name: &str) -> Failure {
     Failure::permanent(format_args!("there is no note `{name}`; `list` shows those there are"))
 }
 
-/// Deletes a note. It cannot be brought back.
-#[tool(destructive, idempotent, open_world = false, title = "Delete a note")]
-pub(crate) fn delete(args: Name) -> Result<String, Failure> {
-    match Note::delete(&args.name)? {
-        true => Ok(format!("deleted `{}`", args.name)),
-        false => Ok(format!("there was no note `{}`", args.name)),
-    }
+/// Deletes a note. It can be brought back by undoing the call.
+#[tool(destructive, idempotent, open_world = false, title = "Delete a note", undo = undelete)]
+pub(crate) fn delete(ctx: &Context, args: Name) -> Result<String, Failure> {
+    let Some(was) = Note::stored(&args.name)? else {
+        return Ok(format!("there was no note `{}`", args.name));
+    };
+    undo::prepare(ctx, Some(was), None)?;
+    Note::store(&args.name, None)?;
+    Ok(format!("deleted `{}`", args.name))
+}
+
+fn undelete(args: Name, undo: Undo<'_>) -> Result<(), Failure> {
+    undo::take_back(&args.name, undo)
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -144,69 +160,4 @@ pub(crate) fn search(args: Search) -> Result<Found, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use skillhost_sdk::testing::Host;
-
-    use super::*;
-
-    fn keep(name: &str, text: &str, tags: &[&str]) -> Note {
-        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        put(Put { name: name.into(), text: text.into(), tags }).unwrap()
-    }
-
-    fn named(name: &str) -> Name {
-        Name { name: name.into() }
-    }
-
-    #[test]
-    fn a_note_stays_until_it_is_deleted() {
-        Host::new().run(|| {
-            let first = keep("a", "one", &[]);
-            let second = keep("a", "two", &["t"]);
-            assert_eq!(second.created, first.created);
-            assert_eq!(get(named("a")).unwrap(), second);
-            assert_eq!(delete(named("a")).unwrap(), "deleted `a`");
-            assert!(matches!(get(named("a")), Err(Failure::Permanent(_))));
-            assert_eq!(delete(named("a")).unwrap(), "there was no note `a`");
-        });
-    }
-
-    #[test]
-    fn listings_come_in_pages() {
-        Host::new().value("other", "x").run(|| {
-            for name in ["c", "b/1", "b/2", "a"] {
-                keep(name, "", &[]);
-            }
-            let run = |beginning: &str, after: &str, max| {
-                let names = list(List { beginning: beginning.into(), after: after.into(), max }).unwrap();
-                (names.names, names.more)
-            };
-            assert_eq!(run("", "", 3), (["a", "b/1", "b/2"].map(str::to_owned).to_vec(), true));
-            assert_eq!(run("", "b/2", 3), (vec!["c".to_owned()], false));
-            assert_eq!(run("b/", "", 9).0.len(), 2);
-        });
-    }
-
-    #[test]
-    fn all_words_must_be_there() {
-        Host::new().run(|| {
-            keep("milk", "buy Milk tomorrow", &["shop"]);
-            keep("call", "call the shop", &[]);
-            let run = |words: &str| {
-                let found = search(Search { words: words.into(), max: 9 }).unwrap();
-                found.notes.into_iter().map(|note| note.name).collect::<Vec<_>>()
-            };
-            assert_eq!(run("SHOP"), ["call", "milk"]);
-            assert_eq!(run("shop buy"), ["milk"]);
-            assert!(run("nothing").is_empty());
-        });
-    }
-
-    #[test]
-    fn without_a_grant_it_says_what_to_write() {
-        Host::new().without_keyvalue().run(|| {
-            let Err(Failure::Permanent(message)) = get(named("a")) else { panic!("not permanent") };
-            assert!(message.contains("keyvalue = true"), "{message}");
-        });
-    }
-}
+mod tests;

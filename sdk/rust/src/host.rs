@@ -7,6 +7,10 @@ use serde::Serialize;
 use crate::reply::to_json;
 use crate::types::{Answer, Question, Reply};
 
+mod call;
+
+pub use call::call;
+
 #[cfg(target_family = "wasm")]
 use crate::bindings::skillhost::skill::host as imports;
 #[cfg(not(target_family = "wasm"))]
@@ -111,6 +115,8 @@ pub fn prepare_undo_json(token: &impl Serialize) -> Result<(), HostError> {
 /// let reply = mock.run(|| host::call_tool("text_word_count", Some(r#"{"text":"a b"}"#)));
 /// assert_eq!(reply, Ok(Reply::text("2")));
 /// ```
+///
+/// [`call`] does the same with values instead of JSON texts, and its errors suit an orchestration.
 ///
 /// # Errors
 /// [`CallError`] says whether the call was made, and whether it may have taken effect.

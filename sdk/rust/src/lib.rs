@@ -43,7 +43,7 @@
 //! | know secrets | [`secrets`] | `secrets` |
 //! | keep values | [`keyvalue`] | `keyvalue` |
 //! | read variables | `std::env` | `env` |
-//! | call other skills' tools | [`host::call_tool`] | `tools` |
+//! | call other skills' tools | [`host::call`] | `tools` |
 //!
 //! On other targets than WebAssembly the crate compiles as well, so that skills have ordinary unit tests: call the
 //! function itself, or its [`Definition`] with JSON, with a `testing::Host` around it.
@@ -71,7 +71,7 @@ pub mod secrets;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod tool;
-mod undo;
+pub mod undo;
 
 pub use bindings::skillhost::skill::types;
 pub use outcome::{IntoOutcome, WithText};

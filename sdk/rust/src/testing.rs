@@ -46,6 +46,7 @@ struct State {
     cancel_checks: usize,
     values: Vec<(String, Vec<u8>)>,
     no_values: bool,
+    values_total: Option<u64>,
     progress: Vec<Progress>,
     logs: Vec<Line>,
     undo_tokens: Vec<String>,
@@ -136,6 +137,14 @@ impl Host {
     #[must_use]
     pub fn without_keyvalue(self) -> Self {
         self.0.borrow_mut().no_values = true;
+        self
+    }
+
+    /// Bounds all keys and values of the bucket together, in bytes. One value has at most 1 MiB in any case, as on a real
+    /// host that is not told otherwise.
+    #[must_use]
+    pub fn keyvalue_total(self, bytes: u64) -> Self {
+        self.0.borrow_mut().values_total = Some(bytes);
         self
     }
 

@@ -73,3 +73,35 @@ impl Undo<'_> {
         self.raw_token.map(read).transpose()
     }
 }
+
+/// The undo function of a tool that does nothing but call tools: it has nothing of its own to take back, and the host
+/// takes back what they did. Declared undoable, such a tool leaves nothing in doubt even when it is killed.
+///
+/// ```
+/// use skillhost_sdk::{prelude::*, undo};
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Pair {
+///     from: String,
+///     to: String,
+/// }
+///
+/// /// Replaces a note by another.
+/// #[tool(destructive, undo = undo::nothing)]
+/// fn replace(args: Pair) -> Result<(), Failure> {
+///     host::call::<String>("notes_delete", &serde_json::json!({"name": args.from}))?;
+///     // When this fails, the host brings the deleted note back.
+///     host::call("notes_put", &serde_json::json!({"name": args.to, "text": ""}))
+/// }
+///
+/// skillhost_sdk::skill!(tools: [], undoable: [replace]);
+/// # fn main() {
+/// # assert_eq!(replace::definition().undo(&Context::for_tests(), Some(r#"{"from": "a", "to": "b"}"#), None, false), Ok(()));
+/// # }
+/// ```
+///
+/// # Errors
+/// None; its type is that of every undo function.
+pub fn nothing<Arguments>(_: Arguments, _: Undo<'_>) -> Result<(), Failure> {
+    Ok(())
+}

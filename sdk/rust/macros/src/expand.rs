@@ -37,21 +37,22 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
     let undo = options.undo.as_ref().map(|function| {
         quote! {
             .undoable({
-                fn undo(
-                    arguments: ::std::option::Option<&str>,
-                    undo: ::skillhost_sdk::Undo<'_>,
+                fn __undo(
+                    __arguments: ::std::option::Option<&str>,
+                    __token: ::skillhost_sdk::Undo<'_>,
                 ) -> ::std::result::Result<(), ::skillhost_sdk::Failure> {
-                    let function: fn(#arguments, ::skillhost_sdk::Undo<'_>)
+                    let __function: fn(#arguments, ::skillhost_sdk::Undo<'_>)
                         -> ::std::result::Result<(), ::skillhost_sdk::Failure> = #function;
-                    function(::skillhost_sdk::__private::parse::<#arguments>(arguments)?, undo)
+                    __function(::skillhost_sdk::__private::parse::<#arguments>(__arguments)?, __token)
                 }
-                undo
+                __undo
             })
         }
     });
 
     // A type without values: unlike a module it sees the names around the function as the function does, and
-    // unlike a unit struct it leaves the function's name to the function.
+    // unlike a unit struct it leaves the function's name to the function. What is inside has names that no function of a
+    // skill has: they would hide it.
     Ok(quote! {
         #function
 
@@ -62,7 +63,7 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
         impl #ident {
             /// The tool.
             #visibility const fn definition() -> ::skillhost_sdk::Definition {
-                fn describe() -> ::skillhost_sdk::Tool {
+                fn __describe() -> ::skillhost_sdk::Tool {
                     ::skillhost_sdk::Tool {
                         name: ::std::string::String::from(#name),
                         title: #title,
@@ -84,15 +85,15 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                 }
 
                 #[allow(unused_variables, reason = "a tool may take no arguments or no context")]
-                fn run(
-                    ctx: &::skillhost_sdk::Context,
-                    arguments: ::std::option::Option<&str>,
+                fn __run(
+                    __ctx: &::skillhost_sdk::Context,
+                    __arguments: ::std::option::Option<&str>,
                 ) -> ::std::result::Result<::skillhost_sdk::Outcome, ::skillhost_sdk::Failure> {
-                    let arguments = ::skillhost_sdk::__private::parse::<#arguments>(arguments)?;
+                    let __arguments = ::skillhost_sdk::__private::parse::<#arguments>(__arguments)?;
                     ::skillhost_sdk::__private::finish(#call)
                 }
 
-                ::skillhost_sdk::Definition::new(#name, describe, run) #undo
+                ::skillhost_sdk::Definition::new(#name, __describe, __run) #undo
             }
         }
     })

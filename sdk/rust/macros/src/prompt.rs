@@ -63,7 +63,7 @@ pub(crate) fn prompt(options: &Options, function: &ItemFn) -> Result<TokenStream
         impl #ident {
             /// The prompt.
             #visibility const fn definition() -> ::skillhost_sdk::PromptDefinition {
-                fn describe() -> ::skillhost_sdk::Prompt {
+                fn __describe() -> ::skillhost_sdk::Prompt {
                     ::skillhost_sdk::Prompt {
                         name: ::std::string::String::from(#name),
                         title: #title,
@@ -75,16 +75,16 @@ pub(crate) fn prompt(options: &Options, function: &ItemFn) -> Result<TokenStream
                 }
 
                 #[allow(unused_variables, reason = "a prompt may take no arguments or no context")]
-                fn get(
-                    ctx: &::skillhost_sdk::Context,
-                    arguments: &[(::std::string::String, ::std::string::String)],
+                fn __get(
+                    __ctx: &::skillhost_sdk::Context,
+                    __arguments: &[(::std::string::String, ::std::string::String)],
                 ) -> ::std::result::Result<::skillhost_sdk::PromptOutcome, ::skillhost_sdk::Failure> {
-                    let arguments = ::skillhost_sdk::__private::parse_prompt::<#arguments>(arguments)?;
+                    let __arguments = ::skillhost_sdk::__private::parse_prompt::<#arguments>(__arguments)?;
                     let result: ::std::result::Result<_, ::skillhost_sdk::Failure> = #call;
                     result.map(::skillhost_sdk::IntoPrompt::into_prompt)
                 }
 
-                ::skillhost_sdk::PromptDefinition::new(#name, describe, get)
+                ::skillhost_sdk::PromptDefinition::new(#name, __describe, __get)
             }
         }
     })

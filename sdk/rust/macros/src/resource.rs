@@ -88,7 +88,7 @@ pub(crate) fn resource(options: &Options, function: &ItemFn) -> Result<TokenStre
         impl #ident {
             /// The resource.
             #visibility const fn definition() -> ::skillhost_sdk::ResourceDefinition {
-                fn describe() -> ::skillhost_sdk::Described {
+                fn __describe() -> ::skillhost_sdk::Described {
                     ::skillhost_sdk::Described::#kind(::skillhost_sdk::#info {
                         #key: ::std::string::String::from(#pattern),
                         name: ::std::string::String::from(#name),
@@ -102,22 +102,22 @@ pub(crate) fn resource(options: &Options, function: &ItemFn) -> Result<TokenStre
                     })
                 }
 
-                fn matches(uri: &str) -> bool {
+                fn __matches(uri: &str) -> bool {
                     ::skillhost_sdk::__private::fit(#pattern, uri).is_some()
                 }
 
                 #[allow(unused_variables, reason = "a resource may take no values or no context")]
-                fn read(
-                    ctx: &::skillhost_sdk::Context,
-                    uri: &str,
+                fn __read(
+                    __ctx: &::skillhost_sdk::Context,
+                    __uri: &str,
                 ) -> ::std::result::Result<::std::option::Option<::skillhost_sdk::ReadOutcome>, ::skillhost_sdk::Failure> {
-                    let arguments = ::skillhost_sdk::__private::parse_resource::<#arguments>(#pattern, uri)?;
+                    let __arguments = ::skillhost_sdk::__private::parse_resource::<#arguments>(#pattern, __uri)?;
                     let result: ::std::result::Result<_, ::skillhost_sdk::Failure> = #call;
-                    let contents = ::skillhost_sdk::IntoContents::into_contents(result?, uri, #mime_text);
+                    let contents = ::skillhost_sdk::IntoContents::into_contents(result?, __uri, #mime_text);
                     ::std::result::Result::Ok(contents.map(::skillhost_sdk::ReadOutcome::Contents))
                 }
 
-                ::skillhost_sdk::ResourceDefinition::new(describe, matches, read)
+                ::skillhost_sdk::ResourceDefinition::new(__describe, __matches, __read)
             }
         }
     })

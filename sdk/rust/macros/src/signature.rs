@@ -46,11 +46,11 @@ impl<'a> Signature<'a> {
         found.unwrap_or_else(|| quote!(::skillhost_sdk::__private::NoArguments))
     }
 
-    /// The expressions to call the function with, where `arguments` and `ctx` are in scope.
+    /// The expressions to call the function with, where `__arguments` and `__ctx` are in scope.
     pub(crate) fn operands(&self) -> Vec<TokenStream> {
         let operand = |parameter: &Parameter<'_>| match parameter {
-            Parameter::Arguments(_) => quote!(arguments),
-            Parameter::Context => quote!(ctx),
+            Parameter::Arguments(_) => quote!(__arguments),
+            Parameter::Context => quote!(__ctx),
         };
         self.parameters.iter().map(operand).collect()
     }

@@ -108,10 +108,27 @@ pub(crate) mod keyvalue {
         if !(1..=512).contains(&key.len()) {
             return Err(Error::Other(format!("a key has 1 to 512 bytes, not {}", key.len())));
         }
-        with(|host| match host.values.iter_mut().find(|(found, _)| found == key) {
-            Some((_, old)) => *old = value.to_vec(),
-            None => host.values.push((key.to_owned(), value.to_vec())),
-        })
+        if value.len() > 1 << 20 {
+            return Err(Error::Other(format!(
+                "the value has {} bytes; at most 1048576 are allowed",
+                value.len()
+            )));
+        }
+        with(|host| {
+            let others = host.values.iter().filter(|(found, _)| found != key);
+            let total: usize = others.map(|(key, value)| key.len() + value.len()).sum();
+            let total = (total + key.len() + value.len()) as u64;
+            if let Some(most) = host.values_total.filter(|most| total > *most) {
+                return Err(Error::Other(format!(
+                    "the bucket would hold {total} bytes; at most {most} are allowed"
+                )));
+            }
+            match host.values.iter_mut().find(|(found, _)| found == key) {
+                Some((_, old)) => *old = value.to_vec(),
+                None => host.values.push((key.to_owned(), value.to_vec())),
+            }
+            Ok(())
+        })?
     }
 
     pub(crate) fn delete(key: &str) -> Result<(), Error> {

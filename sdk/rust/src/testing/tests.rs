@@ -37,6 +37,18 @@ fn what_is_not_granted_is_denied() {
 }
 
 #[test]
+fn a_bucket_has_bounds() {
+    let mock = Host::new().keyvalue_total(6);
+    mock.run(|| {
+        keyvalue::set("a", b"12345").unwrap();
+        assert!(matches!(keyvalue::set("b", b""), Err(keyvalue::Error::Refused(_))));
+        keyvalue::set("a", b"1234").unwrap();
+        keyvalue::set("b", b"").unwrap();
+    });
+    assert!(Host::new().run(|| keyvalue::set("a", &vec![0; (1 << 20) + 1])).is_err());
+}
+
+#[test]
 fn the_client_answers_and_gives_up() {
     let mock = Host::new().answer("go", AnswerValue::Sampled("{}".into())).cancel_after(1);
     mock.run(|| {

@@ -142,3 +142,56 @@ fn an_unknown_tool_is_named() {
 fn twice_the_same_name_is_refused() {
     super::assert_distinct(&[add::definition(), caller::definition(), add::definition()]);
 }
+
+/// Functions of the names that the attribute might use itself.
+mod names {
+    use crate::{Undo, prelude::*};
+
+    use super::Pair;
+
+    /// Runs.
+    #[tool(undo = undo)]
+    pub(super) fn run(args: Pair) -> String {
+        format!("run {}", args.a)
+    }
+
+    /// Describes.
+    #[tool]
+    pub(super) fn describe() -> &'static str {
+        "described"
+    }
+
+    fn undo(args: Pair, _: Undo<'_>) -> Result<(), Failure> {
+        Err(Failure::conflict(args.b))
+    }
+
+    /// Gets.
+    #[prompt]
+    pub(super) fn get() -> String {
+        "got".into()
+    }
+
+    /// Reads.
+    #[resource(uri = "a://b")]
+    pub(super) fn read() -> String {
+        "read".into()
+    }
+
+    /// Has arguments.
+    #[tool]
+    pub(super) fn arguments(args: Pair) -> String {
+        format!("arguments {}", args.b)
+    }
+}
+
+#[test]
+fn a_function_may_have_any_name() {
+    let ctx = Context::for_tests();
+    let pair = Some(r#"{"a": 1, "b": 2}"#);
+    assert_eq!(names::run::definition().call(&ctx, pair), Ok(Reply::text("run 1").into()));
+    assert_eq!(names::run::definition().undo(&ctx, pair, None, false), Err(Failure::conflict(2)));
+    assert_eq!(names::describe::definition().call(&ctx, None), Ok(Reply::text("described").into()));
+    assert_eq!(names::arguments::definition().call(&ctx, pair), Ok(Reply::text("arguments 2").into()));
+    assert!(names::get::definition().get(&ctx, &[]).is_ok());
+    assert!(names::read::definition().read(&ctx, "a://b").is_ok());
+}

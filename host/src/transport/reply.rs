@@ -84,10 +84,14 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
                 return Err(ErrorData::missing_required_client_capability(capabilities(&failure.missing)));
             }
             _ => {
-                let mut text = told(&failure, response.effect);
-                if let Some(rollback) = &response.rollback {
-                    text = format!("{text}\n{}", rollback.told());
-                }
+                let mut text = match &response.rollback {
+                    None => told(&failure, response.effect),
+                    Some(rollback) if rollback.is_clean() => {
+                        format!("{}\n{}", told(&failure, response.effect), rollback.told())
+                    }
+                    // What the kind alone would say is not true of what stays.
+                    Some(rollback) => format!("{} [{}]\n{}", failure.message, failure.kind, rollback.told()),
+                };
                 if let Some(standing) = &response.standing {
                     text = format!("{text}\n{}", standing.kept());
                 }

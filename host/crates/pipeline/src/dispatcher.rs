@@ -159,9 +159,8 @@ impl Dispatcher {
             })
         };
         dropped.span = None;
-        let Run { tally, cached, stands_in, held, replayed, standing, rollback, nothing_stays, settled } =
-            run;
-        let effect = if nothing_stays { Effect::None } else { effect_of(&result, &tally) };
+        let Run { tally, cached, stands_in, held, replayed, standing, rollback, effect, settled } = run;
+        let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
         let took = self.clock.now().saturating_duration_since(began);
         span.in_scope(|| told(&result, &tally, cached, took));
         Response {
@@ -312,7 +311,7 @@ impl Dispatcher {
         match (result, &tool.policy.fallback) {
             (Err(failure), Some(other)) if run.standing.is_none() => {
                 let was_fallback = request.parent.as_ref().is_some_and(|parent| parent.fallback);
-                let effect = if run.nothing_stays { Effect::None } else { run.tally.effect };
+                let effect = run.effect.unwrap_or(run.tally.effect);
                 if was_fallback || !stands_in(failure.kind, effect, is_safe(&entry.spec.annotations)) {
                     return Err(failure);
                 }
@@ -446,8 +445,8 @@ struct Run {
     replayed: bool,
     standing: Option<Standing>,
     rollback: Option<RolledBack>,
-    /// It failed, and everything it did was taken back.
-    nothing_stays: bool,
+    /// Whether something of it stays, when it failed and was taken back.
+    effect: Option<Effect>,
     settled: bool,
 }
 

@@ -15,6 +15,10 @@ mod rates;
 mod retries;
 mod table;
 mod turns;
+mod undo;
+mod undo_crash;
+mod undo_property;
+mod undoing;
 
 use std::{
     collections::BTreeMap,

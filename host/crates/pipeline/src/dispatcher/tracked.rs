@@ -234,10 +234,9 @@ impl Dispatcher {
                 () = cancel.cancelled() => RolledBack::pending(id.into()),
             },
         };
-        if report.state == SagaState::RolledBack {
-            run.tally.changed = false;
-            run.nothing_stays = true;
-        }
+        let clean = report.state == SagaState::RolledBack;
+        run.tally.changed &= !clean;
+        run.effect = Some(if clean { Effect::None } else { Effect::Unknown });
         // What it is now depends on that.
         run.standing = recovery.standing(id).await;
         run.rollback = Some(report);

@@ -134,10 +134,24 @@ impl Recovery {
             if ended == Settled::Fenced {
                 return Err(Fenced);
             }
+            if end == UndoEnd::Undone {
+                self.forget_kept(&step.call.skill, call).await;
+            }
             match pause {
                 None => return Ok(()),
                 Some(pause) => tokio::time::sleep(pause).await,
             }
+        }
+    }
+
+    /// What a skill keeps to take a call back is of no use any more.
+    pub(super) async fn forget_kept(&self, skill: &str, call: CallId) {
+        let Some(keyvalue) = self.keyvalue.get().cloned() else { return };
+        let bucket = skill.to_owned();
+        let removed = tokio::task::spawn_blocking(move || keyvalue.remove(&bucket, &format!("{call}/")));
+        // It goes with the call's record at the latest.
+        if let Ok(Err(error)) = removed.await {
+            tracing::warn!(call_id = %call, skill, %error, "what was kept to take a call back could not be removed");
         }
     }
 

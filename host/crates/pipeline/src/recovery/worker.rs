@@ -230,15 +230,8 @@ impl Recovery {
             let now = self.now();
             let gone = self.journal.purge_steps(now.minus(self.settings.keep), batch, now).await?;
             let last = gone.len() < batch as usize;
-            if let Some(keyvalue) = self.keyvalue.get().cloned()
-                && !gone.is_empty()
-            {
-                let removed = tokio::task::spawn_blocking(move || {
-                    gone.iter().try_for_each(|(skill, call)| keyvalue.remove(skill, &format!("{call}/")))
-                });
-                if let Ok(Err(error)) = removed.await {
-                    tracing::warn!(%error, "what skills kept to take back calls could not be removed");
-                }
+            for (skill, call) in gone {
+                self.forget_kept(&skill, call).await;
             }
             if last {
                 break;

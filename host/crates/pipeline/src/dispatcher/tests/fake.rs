@@ -129,6 +129,25 @@ pub(super) fn calling(names: &[&str], script: Script) -> Bench {
     assemble(names.iter().map(tool).collect(), running, Policies::default())
 }
 
+/// Tools of the skill `fake` that may call each other, with whether each can be taken back, and what runs them.
+pub(super) fn undoable(
+    names: impl Iterator<Item = (String, bool)>,
+    script: Script,
+    undo: UndoScript,
+    policies: Policies,
+    keeping: Keeping,
+) -> (Bench, Arc<dyn Invoke>) {
+    let running = Arc::new(AtomicUsize::new(0));
+    let skill = SkillName::new("fake").unwrap();
+    let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true, undo: Some(undo) });
+    let tool = |(name, undoable): (String, bool)| {
+        let full = ToolName::prefixed(&skill, &name).unwrap();
+        let own = ToolSpec { name, undoable, ..Arc::into_inner(spec(ANY, None)).unwrap() };
+        (full, Entry { calls_tools: true, ..entry(&skill, Arc::new(own), invoke.clone()) })
+    };
+    (assemble_with(names.map(tool).collect(), running, policies, Some(keeping)), invoke)
+}
+
 pub(super) fn bench_with(spec: Arc<ToolSpec>, started: bool, script: Script) -> Bench {
     let running = Arc::new(AtomicUsize::new(0));
     let skill = SkillName::new("fake").unwrap();

@@ -1,6 +1,7 @@
 //! A journal for tests in paused time: it answers before time can pass, and fails when told to.
 
 use std::{
+    path::Path,
     sync::atomic::AtomicBool,
     time::{Instant, SystemTime},
 };
@@ -8,9 +9,9 @@ use std::{
 use futures::executor::block_on;
 use skillhost_journal::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
-    Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
-    Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Timestamp, ToUndo, Token,
-    UndoEnd,
+    Observer, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
+    SagaStep, Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Timestamp, ToUndo,
+    Token, UndoEnd,
 };
 
 use super::*;
@@ -48,13 +49,31 @@ impl Keeping {
         folder: Arc<tempfile::TempDir>,
         change: impl FnOnce(&mut RecoverySettings, &mut Bounds),
     ) -> Self {
-        let path = folder.path();
-        let mut settings = RecoverySettings::new(path.join("archive"));
-        let mut sqlite = SqliteSettings {
-            synchronous: Synchronous::Off,
-            ..SqliteSettings::new(path.join("journal.sqlite"), path.join("run"))
-        };
-        change(&mut settings, &mut sqlite.bounds);
+        Self::observed(folder, change, None)
+    }
+
+    fn observed(
+        folder: Arc<tempfile::TempDir>,
+        change: impl FnOnce(&mut RecoverySettings, &mut Bounds),
+        observer: Option<Observer>,
+    ) -> Self {
+        let path = folder.path().to_owned();
+        let (settings, sqlite) = settings(&path, change, observer);
+        Self::with(&path, folder, settings, sqlite)
+    }
+
+    /// A process on this folder, which is somebody else's; it tells of its commits.
+    pub(super) fn shared(path: &Path, own: Arc<tempfile::TempDir>, observer: Option<Observer>) -> Self {
+        let (settings, sqlite) = settings(path, undoing::patient, observer);
+        Self::with(path, own, settings, sqlite)
+    }
+
+    fn with(
+        path: &Path,
+        folder: Arc<tempfile::TempDir>,
+        settings: RecoverySettings,
+        sqlite: SqliteSettings,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Wall { began: tokio::time::Instant::now() });
         let inner = Sqlite::lazy(sqlite, Arc::clone(&clock));
         let journal = Arc::new(Immediate { inner, ailing: AtomicBool::new(false) });
@@ -92,6 +111,21 @@ impl Keeping {
         let db = rusqlite::Connection::open(file).unwrap();
         db.query_row("SELECT count(*) FROM calls", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
     }
+}
+
+fn settings(
+    path: &Path,
+    change: impl FnOnce(&mut RecoverySettings, &mut Bounds),
+    observer: Option<Observer>,
+) -> (RecoverySettings, SqliteSettings) {
+    let mut settings = RecoverySettings::new(path.join("archive"));
+    let mut sqlite = SqliteSettings {
+        synchronous: Synchronous::Off,
+        observer,
+        ..SqliteSettings::new(path.join("journal.sqlite"), path.join("run"))
+    };
+    change(&mut settings, &mut sqlite.bounds);
+    (settings, sqlite)
 }
 
 /// Waits for each answer in place: paused time goes on when every task waits, and must not while a disk works.

@@ -22,6 +22,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from grants import Grants
+from sagas import kill, killed_in_the_middle_of_a_rollback, saga_rolled_back
 
 BIN, REPO, JUNIT, DATA = (Path(argument).resolve() for argument in sys.argv[1:])
 # How the client finds its revision: pinned to the stateless one, by the older handshake, or by asking first.
@@ -29,7 +30,10 @@ MODERN, LEGACY, AUTO = "2026-07-28", "legacy", "auto"
 REVISION = {MODERN: "2026-07-28", LEGACY: "2025-11-25", AUTO: "2026-07-28"}
 PATIENCE = 30
 LOG_LINE = 1 << 20
-TOOLS = ["call_status", "json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
+TOOLS = sorted(
+    ["call_status", "list_calls", "saga_begin", "saga_call", "saga_commit", "saga_rollback", "undo_call"]
+    + ["json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
+)
 
 results = []
 
@@ -49,12 +53,21 @@ class Folder:
         # An empty one, so that no file in the current folder counts.
         self.config = self.root / "skillhost.toml"
         self.config.touch()
-        self.log = None
+        self.log, self.killed = None, False
         for source in ["plugins/dist/text", "plugins/dist/json", "tests/skills/dist/faulty"]:
             shutil.copy(REPO / f"{source}.wasm", self.skills)
 
     def args(self):
         return ["--skills", str(self.skills), "--data", str(DATA), "--config", str(self.config)]
+
+    def add(self, skill):
+        shutil.copy(REPO / f"plugins/dist/{skill}.wasm", self.skills)
+
+    async def kill_at(self, wanted):
+        """Kill the host as soon as it logs what is wanted."""
+        await self.log.until(wanted, "the moment to kill it")
+        self.killed = True
+        kill(DATA)
 
     def close(self):
         shutil.rmtree(self.root)
@@ -341,6 +354,8 @@ async def main():
         cancel,
         changes,
         effects,
+        saga_rolled_back,
+        killed_in_the_middle_of_a_rollback,
     ]
     plan = [(mode, scenario) for mode in [MODERN, LEGACY] for scenario in scenarios] + [(AUTO, lists_and_calls)]
     for connect in [stdio, http]:

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use skillhost_core::{
     Call, CallId, Caller, ClientFeatures, ClientLink, Clock as _, FailureKind, Invoke, NoClient, NoTools,
-    Outcome, Progress, SkillName, SystemClock,
+    Outcome, Progress, SkillName, SystemClock, Undo,
 };
 use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, Loaded, OwnListeners};
 
@@ -150,4 +150,12 @@ async fn fuel_is_the_same_for_the_same_call() {
         used.push(report.usage.fuel);
     }
     assert!(used[0] > 0 && used.iter().all(|fuel| *fuel == used[0]), "{used:?}");
+}
+
+#[tokio::test]
+async fn a_skill_that_takes_nothing_back_says_so() {
+    let fixture = fixture(1);
+    let loaded = load(&fixture.engine, TEXT).await;
+    let undo = Undo { call: call("word_count", "{}"), token: None, force: false };
+    assert_eq!(loaded.skill.undo(undo).await.result.unwrap_err().kind, FailureKind::Unsupported);
 }

@@ -128,3 +128,22 @@ fn only_its_owner_may_read_the_file() {
     let mode = std::fs::metadata(&store.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[test]
+fn what_begins_alike_is_removed_and_nothing_else() {
+    let (_folder, store) = store();
+    let keys = ["call/1", "call/2", "call", "callx/1", "c%l/1"];
+    for key in keys {
+        store.set("a", key, b"x", &KeyValueBounds::default()).unwrap();
+        store.set("b", key, b"x", &KeyValueBounds::default()).unwrap();
+    }
+    store.remove("a", "call/").unwrap();
+    store.remove("a", "%/").unwrap();
+    let left = |bucket| {
+        let (mut left, _) = store.keys(bucket, None).unwrap();
+        left.sort();
+        left
+    };
+    assert_eq!(left("a"), ["c%l/1", "call", "callx/1"]);
+    assert_eq!(left("b").len(), keys.len());
+}

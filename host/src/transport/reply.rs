@@ -74,6 +74,11 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
         ours("fallback", told);
         format!("[skillhost] `{tool}` answered in the place of the tool that was called: {reason}")
     });
+    // Most models see nothing of `_meta`, and cannot undo what they have no id of.
+    let undoable = response.undoable.then(|| {
+        ours("undoable", true.into());
+        format!("[skillhost] `undo_call` {{\"id\": \"{}\"}} takes this call back.", response.id)
+    });
     let mut result = match response.result {
         Ok(reply) => success(reply),
         Err(failure) => match failure.kind {
@@ -100,7 +105,7 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
         },
     };
     // Many clients show their model nothing but this.
-    result.content.extend(aside.map(ContentBlock::text));
+    result.content.extend(aside.into_iter().chain(undoable).map(ContentBlock::text));
     result.meta = Some(MetaObject(meta));
     Ok(result)
 }
@@ -243,6 +248,7 @@ mod tests {
             changed: false,
             rollback: None,
             settled: false,
+            undoable: false,
         }
     }
 

@@ -10,10 +10,11 @@ const UNDOABLE: &str = "skillhost/undoable";
 
 /// All tools, by name.
 pub(crate) fn list(catalog: &Catalog) -> Vec<Tool> {
-    catalog.tools.iter().map(|(name, entry)| tool(name, &entry.spec)).collect()
+    let undo = catalog.tools.contains_key("undo_call");
+    catalog.tools.iter().map(|(name, entry)| tool(name, &entry.spec, undo)).collect()
 }
 
-fn tool(name: &ToolName, spec: &ToolSpec) -> Tool {
+fn tool(name: &ToolName, spec: &ToolSpec, undo: bool) -> Tool {
     let mut tool = Tool::new_with_raw(
         name.to_string(),
         spec.description.clone().map(Cow::Owned),
@@ -35,7 +36,7 @@ fn tool(name: &ToolName, spec: &ToolSpec) -> Tool {
     let mut meta = spec.meta.clone().unwrap_or_default();
     // Whether a call can be taken back is the host's promise, not the skill's.
     meta.remove(UNDOABLE);
-    if spec.undoable && spec.annotations.read_only != Some(true) {
+    if undo && spec.undoable && spec.annotations.read_only != Some(true) {
         meta.insert(UNDOABLE.to_owned(), true.into());
     }
     tool.meta = (!meta.is_empty()).then_some(MetaObject(meta));

@@ -14,10 +14,13 @@ use crate::CallId;
 pub struct SagaId(Uuid);
 
 impl SagaId {
-    /// A handle that nobody can guess: 122 random bits.
+    /// A handle that nobody can guess: 128 random bits.
     #[must_use]
     pub fn random() -> Self {
-        Self(Uuid::new_v4())
+        // Two bytes of an id of this kind tell what kind it is.
+        let (mut bytes, more) = (Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes());
+        (bytes[6], bytes[8]) = (more[0], more[1]);
+        Self(Uuid::from_bytes(bytes))
     }
 
     /// The 16 bytes of it.

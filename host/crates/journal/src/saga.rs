@@ -293,6 +293,14 @@ pub struct Afterwards {
     pub stained: Left,
 }
 
+impl Afterwards {
+    /// Of a call that somebody wants taken back: it is not run again, and nobody has to judge it.
+    pub(crate) fn never_again(problem: &Problem) -> Self {
+        let clean = Problem { unknown_effect: false, ..problem.clone() };
+        Self { clean: Left::Failed(clean), stained: Left::Unknown(problem.clone()) }
+    }
+}
+
 /// What is left of a call that was taken back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

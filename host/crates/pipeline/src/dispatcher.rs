@@ -132,7 +132,8 @@ impl Dispatcher {
         let _in_flight = self.calls.token();
         let mut request = request;
         // What a saga's call holds takes its place.
-        let unwrapped = agents::unwrap(&mut request);
+        let agents_hold_sagas = self.recovery.as_ref().is_some_and(|recovery| recovery.saga_tools());
+        let unwrapped = if agents_hold_sagas { agents::unwrap(&mut request) } else { Ok(()) };
         let id = request.resume.as_ref().map_or_else(CallId::new, |resume| resume.lease.id);
         let correlation_id: Arc<str> = match &request.correlation_id {
             Some(given) => given.as_str().into(),
@@ -159,7 +160,8 @@ impl Dispatcher {
             })
         };
         dropped.span = None;
-        let Run { tally, cached, stands_in, held, replayed, standing, rollback, effect, settled } = run;
+        let Run { tally, cached, stands_in, held, replayed, standing, rollback, effect, settled, undoable } =
+            run;
         let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
         let took = self.clock.now().saturating_duration_since(began);
         span.in_scope(|| told(&result, &tally, cached, took));
@@ -178,6 +180,7 @@ impl Dispatcher {
             standing,
             rollback,
             settled,
+            undoable,
         }
     }
 
@@ -423,6 +426,10 @@ impl Dispatcher {
         match response.result {
             Ok(reply) => {
                 run.tally.findings = response.findings;
+                if response.settled {
+                    // What can be asked for, or undone, is the call that answered.
+                    (run.held, run.undoable) = (Some(response.id), response.undoable);
+                }
                 run.stands_in = Some(StandIn { tool: other.to_owned(), reason: failure });
                 Ok(reply)
             }
@@ -448,6 +455,7 @@ struct Run {
     /// Whether something of it stays, when it failed and was taken back.
     effect: Option<Effect>,
     settled: bool,
+    undoable: bool,
 }
 
 /// What a call goes through its limits with.

@@ -1,8 +1,9 @@
 //! What outlives a call: its key, its outcome, its dead letter. Between the dispatcher and the journal.
 //!
 //! What a call does to the journal:
-//! - keyed or durable: its intent before the guest starts, its ending after, on a task of its own that no client can drop;
-//! - neither: nothing, unless it may have changed something and nobody knows: then a parked letter.
+//! - keyed, durable, undoable, or in a saga: its intent before the guest starts, its ending after, on a task of its own that
+//!   no client can drop; the same for what it makes others change, and what it made others change is taken back when it fails;
+//! - none of that: nothing, unless it may have changed something and nobody knows: then a parked letter.
 
 mod arguments;
 mod compensate;

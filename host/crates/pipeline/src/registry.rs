@@ -126,6 +126,13 @@ impl Registry {
         Arc::clone(tool.and_then(|tool| skill.tools.get(tool)).unwrap_or(&skill.defaults))
     }
 
+    /// What a skill's tools read may have changed.
+    pub(crate) fn changed(&self, skill: &str) {
+        if let Some(state) = self.read().skills.get(skill) {
+            state.generation.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        }
+    }
+
     /// Every skill that was called.
     pub(crate) fn skills(&self) -> Vec<(SkillName, Arc<SkillState>)> {
         let inner = self.read();

@@ -144,6 +144,8 @@ pub struct Response {
     pub rollback: Option<RolledBack>,
     /// Whether what became of the call was written down.
     pub settled: bool,
+    /// Whether it succeeded, and its caller can take it back.
+    pub undoable: bool,
 }
 
 /// Another tool answered.

@@ -115,10 +115,13 @@ impl Scope {
     pub(crate) fn begun(&self, lease: Lease, before: Before) {
         // It is written once, before its guest starts.
         let _ = self.written.set((lease, before));
-        if let Some(above) = &self.above
-            && self.step().changes
-        {
-            above.steps.store(true, Ordering::Release);
+        if self.step().changes {
+            // However deep: what is in between may only read.
+            let mut at = self.above.as_deref();
+            while let Some(above) = at {
+                above.steps.store(true, Ordering::Release);
+                at = above.above.as_deref();
+            }
         }
     }
 

@@ -118,6 +118,9 @@ async fn abandon(State(admin): State<Admin>, Path(id): Path<String>) -> Response
 async fn undo(State(admin): State<Admin>, Path(id): Path<String>, body: Body<UndoBody>) -> Response {
     let work = async {
         let Json(Object(UndoBody { force })) = body?;
+        if admin.sagas.show(parse(&id)?).await?.saga.held {
+            return Err(Problem::Wrong(format!("{id} is a saga, not a call; roll it back as one")));
+        }
         // Who forces has looked at the conflict: what was in conflict is tried again.
         roll_back(&admin, &id, force, force).await
     };

@@ -147,18 +147,23 @@ pub(super) fn settle(
         })
         .map_err(failed)?;
     let Some(was) = held else { return Ok(Settled::Fenced) };
+    let withdrawn = sagas::is_withdrawn(db, lease.id).map_err(failed)?;
     step_ends(db, lease.id, ending, was, now).map_err(failed)?;
-    if let Ending::RollBack { afterwards, .. } = ending {
+    if let Ending::RollBack { problem, afterwards, .. } = ending {
+        let never = Afterwards::never_again(problem);
+        let afterwards = if withdrawn { &never } else { &**afterwards };
         let how = RollBack { reason: "the call failed".into(), ..RollBack::default() };
         return roll_back(db, owner, lease.id, Some(afterwards), &how, now).map(Settled::RollBack);
     }
-    // Somebody asked while it ran.
-    if sagas::is_asked(db, lease.id).map_err(failed)? {
+    // Somebody asked for it to be taken back while it ran: then it is not run again either.
+    if withdrawn {
         letters::discard(db, lease.id, "undo", now)?;
-        if sagas::steps(db, lease.id.into())?.iter().any(crate::SagaStep::stays) {
-            let how = RollBack { reason: "asked for while it ran".into(), ..RollBack::default() };
-            return roll_back(db, owner, lease.id, None, &how, now).map(Settled::RollBack);
-        }
+    }
+    if sagas::is_asked(db, lease.id).map_err(failed)?
+        && sagas::steps(db, lease.id.into())?.iter().any(crate::SagaStep::stays)
+    {
+        let how = RollBack { reason: "asked for while it ran".into(), ..RollBack::default() };
+        return roll_back(db, owner, lease.id, None, &how, now).map(Settled::RollBack);
     }
     Ok(Settled::Yes)
 }
@@ -439,7 +444,11 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
                 Ending::Parked(problem) | Ending::Again { problem, .. } => Left::Parked(problem),
                 _ => Left::Unknown(Problem::interrupted()),
             };
-            let afterwards = Afterwards { clean, stained };
+            let afterwards = if sagas::is_withdrawn(db, id).map_err(failed)? {
+                Afterwards::never_again(&Problem::interrupted())
+            } else {
+                Afterwards { clean, stained }
+            };
             let ending = Ending::RollBack {
                 problem: Problem::interrupted(),
                 effect,
@@ -452,7 +461,12 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
             roll_back(db, owner, id, Some(&afterwards), &how, now)?;
             sagas::release_of(db, owner).map_err(failed)?;
         }
-        _ => step_ends(db, id, &ending, was, now).map_err(failed)?,
+        step => {
+            step_ends(db, id, &ending, was, now).map_err(failed)?;
+            if step.is_some() && sagas::is_withdrawn(db, id).map_err(failed)? {
+                letters::discard(db, id, "undo", now)?;
+            }
+        }
     }
     let now_is = rows::get(db, id)?;
     now_is.ok_or_else(|| JournalError::Damaged(format!("call {id} is gone while it is looked at")))

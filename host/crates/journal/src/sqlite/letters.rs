@@ -9,6 +9,7 @@ use super::{
     calls::release,
     failed,
     rows::{self, COLUMNS, int, note},
+    sagas,
 };
 use crate::{
     Changed, Delivery, Edit, Event, Filter, JournalError, Lease, Page, PageOf, Priority, Record, State,
@@ -78,6 +79,7 @@ pub(super) fn claim(
                 update.execute(params![id.as_bytes(), owner.cast_signed(), epoch.cast_signed()])
             })
             .map_err(failed)?;
+        sagas::forget_past(db, id).map_err(failed)?;
         note(db, id, now, Step::Retried, record.attempts.saturating_add(1), None).map_err(failed)?;
         let record = Record { state: State::Running, due: None, epoch, ..record };
         claimed.push((Lease { id, owner, epoch }, record));

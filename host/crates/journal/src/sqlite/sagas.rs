@@ -15,7 +15,7 @@ use crate::{
 /// Calls in one saga.
 const MAX_STEPS: i64 = 1_000;
 
-fn number_of(state: SagaState) -> i64 {
+pub(super) fn number_of(state: SagaState) -> i64 {
     SagaState::ALL.iter().position(|known| *known == state).unwrap_or_default() as i64
 }
 
@@ -95,6 +95,15 @@ pub(super) fn effect(db: &Connection, id: CallId, effect: Option<bool>) -> rusql
 /// Whether somebody asked for the call to be taken back while it ran.
 pub(super) fn is_asked(db: &Connection, id: CallId) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM steps WHERE call = ?1 AND asked")?.exists([id.as_bytes()])
+}
+
+/// Whether the call is to be taken back when it ends, or the saga that it is part of: then it is not run again.
+pub(super) fn is_withdrawn(db: &Connection, id: CallId) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT 1 FROM steps s WHERE call = ?1 AND (asked OR EXISTS \
+         (SELECT 1 FROM sagas g WHERE g.id = s.saga AND g.state NOT IN (0, 1, 2)))",
+    )?
+    .exists([id.as_bytes()])
 }
 
 pub(super) fn prepare(
@@ -196,25 +205,20 @@ pub(super) fn roll_back(
 ) -> Result<Rolling, JournalError> {
     let may = |caller: &Caller| how.caller.as_ref().is_none_or(|who| who == caller);
     let known = get(db, id)?;
-    if let Some(saga) = &known {
+    if let Some(saga) = &known
+        && !is_past(db, saga)?
+    {
         if !may(&saga.caller) {
             return Ok(Rolling::Missing);
         }
         match saga.state {
-            SagaState::Open => {}
+            SagaState::Open if !how.resume => {}
             SagaState::RollingBack => return Ok(Rolling::Already),
             SagaState::Stuck if how.resume => {}
             // A call that was kept with its saga can be taken back by itself, with what it made others do.
             state => return Ok(Rolling::Is(state)),
         }
-        let again = "UPDATE steps SET undo = NULL, why = NULL, tries = 0 WHERE call = ?1";
-        for step in steps(db, id)? {
-            if matches!(step.undo, Some(UndoState::Conflict | UndoState::Stuck)) {
-                db.prepare_cached(again)
-                    .and_then(|mut update| update.execute([step.call.id.as_bytes()]))
-                    .map_err(failed)?;
-            }
-        }
+        try_again(db, &steps(db, id)?).map_err(failed)?;
         if saga.held {
             give_up_letters(db, id, &how.reason, now)?;
         }
@@ -260,7 +264,37 @@ pub(super) fn roll_back(
     if all.iter().all(|step| !step.stays()) {
         return Ok(Rolling::Is(SagaState::RolledBack));
     }
-    open_rollback(db, owner, call, &record.caller, None, how, now).map(Rolling::Yes).map_err(failed)
+    try_again(db, &all)
+        .and_then(|()| open_rollback(db, owner, call, &record.caller, None, how, now))
+        .map(Rolling::Yes)
+        .map_err(failed)
+}
+
+/// Whether the saga is what an earlier run of a call came to that is still to be run again, or judged.
+fn is_past(db: &Connection, saga: &Saga) -> Result<bool, JournalError> {
+    if saga.held || !matches!(saga.state, SagaState::RolledBack | SagaState::Partial) {
+        return Ok(false);
+    }
+    let record = rows::get(db, saga.id.call())?;
+    Ok(record.is_some_and(|record| matches!(record.state, State::Waiting | State::Parked)))
+}
+
+/// A call is run again: what its earlier run came to when it was taken back says nothing of this one.
+pub(super) fn forget_past(db: &Connection, id: CallId) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM sagas WHERE id = ?1 AND NOT held AND state IN (?2, ?3)")?
+        .execute(params![id.as_bytes(), number_of(SagaState::RolledBack), number_of(SagaState::Partial)])
+        .map(drop)
+}
+
+/// What was in conflict or stuck may not be any more.
+fn try_again(db: &Connection, steps: &[SagaStep]) -> rusqlite::Result<()> {
+    for step in steps {
+        if matches!(step.undo, Some(UndoState::Conflict | UndoState::Stuck)) {
+            db.prepare_cached("UPDATE steps SET undo = NULL, why = NULL, tries = 0 WHERE call = ?1")?
+                .execute([step.call.id.as_bytes()])?;
+        }
+    }
+    Ok(())
 }
 
 /// Take a call back with what it made others do.

@@ -6,7 +6,7 @@ use skillhost_core::{CallId, Digest};
 use super::{
     failed,
     rows::{self, int},
-    sagas::{afterwards, set_undo, step, steps},
+    sagas::{afterwards, get, number_of, set_undo, step, steps},
 };
 use crate::{
     JournalError, SagaLease, SagaState, State, Timestamp, ToUndo, Token, UndoEnd, UndoState, within,
@@ -97,10 +97,18 @@ pub(super) fn rolled_back(
         return Ok(None);
     }
     let state = SagaState::of(&steps(db, lease.id)?);
-    let number = SagaState::ALL.iter().position(|known| *known == state).unwrap_or_default() as i64;
     db.prepare_cached("UPDATE sagas SET state = ?2, ended_at = ?3, owner = NULL WHERE id = ?1")
-        .and_then(|mut update| update.execute(params![lease.id.as_bytes(), number, int(now)]))
+        .and_then(|mut update| update.execute(params![lease.id.as_bytes(), number_of(state), int(now)]))
         .map_err(failed)?;
     afterwards(db, lease.id, state, now)?;
+    // A saga that was stuck because of this one may not be any more.
+    if let Some(held) = step(db, lease.id.call())?.and_then(|step| step.of.saga)
+        && get(db, held)?.is_some_and(|saga| saga.state == SagaState::Stuck)
+    {
+        let state = SagaState::of(&steps(db, held)?);
+        db.prepare_cached("UPDATE sagas SET state = ?2, ended_at = ?3 WHERE id = ?1")
+            .and_then(|mut update| update.execute(params![held.as_bytes(), number_of(state), int(now)]))
+            .map_err(failed)?;
+    }
     Ok(Some(state))
 }

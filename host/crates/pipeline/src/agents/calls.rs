@@ -185,7 +185,7 @@ async fn tell_list(recovery: Arc<Recovery>, call: Call) -> Result<Reply, Failure
     }
     if text.is_empty() {
         text.push_str(
-            "There are none: only calls that can be taken back, or are part of a saga, are listed.",
+            "There are none: only calls that can be undone, have a key, are durable or part of a saga are listed.",
         );
     }
     let structured = json!({
@@ -219,6 +219,9 @@ fn described(step: &SagaStep) -> Value {
 
 async fn take_back(recovery: Arc<Recovery>, call: Call) -> Result<Reply, Failure> {
     let id: CallId = id(&arguments(&call), "id")?;
+    if recovery.saga(id.into()).await.is_ok_and(|saga| saga.is_some_and(|saga| saga.held)) {
+        return Ok(no(format!("{id} is a saga, not a call; `saga_rollback` takes it back")));
+    }
     let how = RollBack {
         caller: Some(call.caller.clone()),
         reason: "asked for by its caller".into(),

@@ -255,7 +255,7 @@ pub(crate) fn unwrap(request: &mut Request) -> Result<(), Failure> {
     let mut given: Map<String, Value> = request.arguments.take().unwrap_or_default();
     let saga: SagaId = id(&given, "saga")?;
     let tool = match given.remove("tool") {
-        Some(Value::String(tool)) if !is_built_in(&tool) => tool,
+        Some(Value::String(tool)) if !is_built_in(&tool) && tool != "call_status" => tool,
         Some(Value::String(_)) => {
             return Err(wrong("`tool`: the host's own tools are no steps of a saga".into()));
         }

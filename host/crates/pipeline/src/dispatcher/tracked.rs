@@ -86,6 +86,12 @@ impl Dispatcher {
         self.policy_of(skill, tool).redelivery.clone()
     }
 
+    /// What a skill keeps or reads has changed, without a call of it: what was kept of its results is worthless.
+    pub(crate) fn changed(&self, skill: &str) {
+        self.cache.invalidated();
+        self.registry.changed(skill);
+    }
+
     /// What counts for a tool, by its full name.
     pub(crate) fn policy_of(&self, skill: &str, tool: &str) -> Arc<ToolPolicy> {
         let catalog = self.catalog();
@@ -195,7 +201,7 @@ impl Dispatcher {
         let _gone = Leaving { attended, cancel: (!durable).then_some(cancel) };
         let patience = through.tool.policy.patience;
         let waits = durable && !again;
-        let Finished { result, tally, settled, standing, rolling } = tokio::select! {
+        let Finished { result, tally, settled, undoable, standing, rolling } = tokio::select! {
             // It contains its panics.
             ended = &mut task => ended.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?,
             () = tokio::time::sleep(patience), if waits => {
@@ -207,6 +213,7 @@ impl Dispatcher {
             () = through.cancel.cancelled(), if waits => return Err(cancelled()),
         };
         (run.tally, run.standing, run.settled) = (tally, standing, settled);
+        run.undoable = undoable && result.is_ok() && self.recovery.as_ref().is_some_and(|r| r.saga_tools());
         if let (Some(rolling), Some(recovery)) = (rolling, &self.recovery) {
             self.rolled(id, rolling, recovery, again, through.cancel, run).await;
         }
@@ -296,6 +303,8 @@ struct Finished {
     result: Result<Reply, Failure>,
     tally: Tally,
     settled: bool,
+    /// Whether there is something that can be taken back.
+    undoable: bool,
     standing: Option<Standing>,
     rolling: Option<Rolling>,
 }
@@ -336,7 +345,8 @@ impl Work {
             guest.await;
         }
         let token = result.as_mut().ok().and_then(|reply| reply.undo_token.take());
-        let mut finished = Finished { result, tally, settled: false, standing: None, rolling: None };
+        let mut finished =
+            Finished { result, tally, settled: false, undoable: false, standing: None, rolling: None };
         let (Some(recovery), Some(flight)) = (&dispatcher.recovery, flight) else { return finished };
         let Some((lease, mut before)) = scope.written() else {
             if let Err(failure) = &finished.result
@@ -363,6 +373,7 @@ impl Work {
         };
         let settled = recovery.settle(lease, before, &tool.policy.redelivery, ended, flight).await;
         (finished.settled, finished.standing) = (true, settled.standing);
+        finished.undoable = scope.is_undoable() || scope.has_steps();
         if let Some(lease) = settled.rollback {
             let work = Arc::clone(recovery).compensate(lease);
             finished.rolling = Some(if nested {

@@ -108,10 +108,17 @@ impl Recovery {
                 return Ok(());
             };
             let policy = self.undo_policy(&step);
+            self.changes(&step.call.skill);
             let result = self.try_back(&step, &policy).await;
+            self.changes(&step.call.skill);
             let tries = step.tries.saturating_add(1);
             let judged = taken(result.as_ref().copied(), tries, &policy, fastrand::f64());
-            let why = || result.as_ref().err().map_or_else(String::new, ToString::to_string);
+            let why = || match &result {
+                // The state says the rest.
+                Err(failure) if failure.kind == FailureKind::Conflict => failure.message.clone(),
+                Err(failure) => format!("{}: {}", failure.kind, failure.message),
+                Ok(()) => String::new(),
+            };
             let (tool, kind) = (&step.call.tool, result.as_ref().err().map(|failure| failure.kind.code()));
             let (end, pause) = match judged {
                 Taken::Back => (UndoEnd::Undone, None),
@@ -152,6 +159,13 @@ impl Recovery {
         // It goes with the call's record at the latest.
         if let Ok(Err(error)) = removed.await {
             tracing::warn!(call_id = %call, skill, %error, "what was kept to take a call back could not be removed");
+        }
+    }
+
+    /// Whatever was kept of the skill's results is worthless, before an undo and after it.
+    fn changes(&self, skill: &str) {
+        if let Some(dispatcher) = self.dispatcher.get().and_then(std::sync::Weak::upgrade) {
+            dispatcher.changed(skill);
         }
     }
 

@@ -376,6 +376,11 @@ fn explained(letter: &Record, catalog: Option<&Catalog>, now: Timestamp) -> Expl
     }
     match catalog.map(|catalog| catalog.tools.get(letter.tool.as_str())) {
         Some(None) => why.push(format!("the tool `{}` is not there now", letter.tool)),
+        Some(Some(entry)) if entry.digest != letter.digest && letter.pinned => {
+            why.push(
+                "the skill has changed since: it runs with the version that failed, as was asked for".into(),
+            );
+        }
         Some(Some(entry)) if entry.digest != letter.digest => {
             why.push("the skill has changed since: a replay uses the version that is loaded now".into());
         }

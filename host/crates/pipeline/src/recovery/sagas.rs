@@ -119,6 +119,11 @@ impl Recovery {
         match self.journal.roll_back(id, how, self.now()).await? {
             Rolling::Missing => return Err(SagasError::Missing(id)),
             Rolling::No(why) => return Err(SagasError::Refused(why)),
+            Rolling::Is(SagaState::Open) => {
+                return Err(SagasError::Refused(format!(
+                    "the saga {id} is open: there is nothing to resume; roll it back instead"
+                )));
+            }
             Rolling::Is(state @ (SagaState::Committed | SagaState::Expired)) => {
                 return Err(SagasError::Refused(format!(
                     "the saga {id} is {}: what was done stays; single calls of it can still be taken back",

@@ -158,7 +158,12 @@ impl Recovery {
             };
             // What is harmless stays possible, and is no reason to keep the call from running again.
             let nothing = if harmless { own } else { Effect::None };
-            let afterwards = Box::new(Afterwards { clean: left(nothing), stained: left(Effect::Unknown) });
+            let stained = match left(Effect::Unknown) {
+                // Not before what it made others do is taken back.
+                Left::Again { problem, .. } => Left::Parked(problem),
+                other => other,
+            };
+            let afterwards = Box::new(Afterwards { clean: left(nothing), stained });
             let effect = own == Effect::Unknown && !harmless;
             let standing = Standing::rolling_back(id, problem.clone());
             return (Ending::RollBack { problem, effect, void: ended.void, afterwards }, Some(standing));

@@ -142,7 +142,8 @@ pub(super) fn undoable(
     let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true, undo: Some(undo) });
     let tool = |(name, undoable): (String, bool)| {
         let full = ToolName::prefixed(&skill, &name).unwrap();
-        let own = ToolSpec { name, undoable, ..Arc::into_inner(spec(ANY, None)).unwrap() };
+        let annotations = Annotations { read_only: Some(name.starts_with("look")), ..Annotations::default() };
+        let own = ToolSpec { name, undoable, annotations, ..Arc::into_inner(spec(ANY, None)).unwrap() };
         (full, Entry { calls_tools: true, ..entry(&skill, Arc::new(own), invoke.clone()) })
     };
     (assemble_with(names.map(tool).collect(), running, policies, Some(keeping)), invoke)

@@ -259,6 +259,83 @@ async fn a_durable_call_runs_again_only_when_its_steps_are_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_takes_back_while_it_runs_is_not_run_again() {
+    for in_saga in [true, false] {
+        let world = Shared::default();
+        let bench = bench_of(&world);
+        let _worker = bench.work();
+        let saga = begin(&bench, json!({})).await;
+        let mut request = durable("fake_do0", Node::put("a", "x").ending(End::Hang).arguments());
+        request.asked.saga = in_saga.then(|| saga.parse().unwrap());
+        let running = bench.spawn_request(request);
+        while world.lock().unwrap().events.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let Event::Done(id, _) = world.lock().unwrap().events[0].clone() else { panic!() };
+        let report = match in_saga {
+            true => bench.ask("saga_rollback", json!({"saga": saga})).await,
+            false => bench.ask("undo_call", json!({"id": id.to_string()})).await,
+        };
+        assert_eq!(report["state"], "rolled-back", "{report}");
+        running.await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(undone(&world).len(), world.lock().unwrap().events.len() - 1, "it ran once");
+        assert!(values(&world).is_empty());
+        assert_eq!(bench.status(id).await["state"], "failed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_saga_is_not_when_its_calls_were_looked_after_one_by_one() {
+    let world = Shared::default();
+    let bench = bench_of(&world);
+    let saga = begin(&bench, json!({})).await;
+    let id = step(&bench, &saga, &Node::put("a", "x")).await.id;
+    world.lock().unwrap().values.insert("a".into(), "mine".into());
+    let report = bench.call_with("saga_rollback", json!({"saga": saga})).await.result.unwrap();
+    assert_eq!(report.structured.unwrap()["state"], "stuck");
+    let sagas = Sagas::new(Arc::clone(&bench.keeping().recovery));
+    assert!(sagas.roll_back(id.into(), true, true, "me").await.unwrap().is_clean());
+    assert!(values(&world).is_empty());
+    assert_eq!(sagas.show(saga.parse().unwrap()).await.unwrap().saga.state, SagaState::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_is_no_call_and_an_open_one_is_not_resumed() {
+    let bench = bench_of(&Shared::default());
+    let saga = begin(&bench, json!({})).await;
+    let reply = bench.call_with("undo_call", json!({"id": saga})).await.result.unwrap();
+    assert!(reply.is_error && format!("{reply:?}").contains("is a saga, not a call"), "{reply:?}");
+    let sagas = Sagas::new(Arc::clone(&bench.keeping().recovery));
+    let refused = sagas.roll_back(saga.parse().unwrap(), true, false, "me").await.unwrap_err();
+    assert!(refused.to_string().contains("nothing to resume"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_changed_by_way_of_a_tool_that_only_reads_is_taken_back() {
+    let world = Shared::default();
+    let bench = bench_of(&world);
+    let between = Node::tree(vec![Node::put("a", "x")]).reading();
+    let response = bench.make(&Node::tree(vec![between]).ending(End::Permanent)).await;
+    assert!(response.rollback.unwrap().is_clean());
+    assert!(values(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_makes_kept_results_worthless() {
+    let world = Shared::default();
+    let bench = bench_of(&world);
+    let look = Node::tree(vec![]).reading();
+    let id = bench.make(&Node::put("a", "x")).await.id;
+    let seen = bench.make(&look).await;
+    assert!(bench.make(&look).await.cached.is_some());
+    bench.ask("undo_call", json!({"id": id.to_string()})).await;
+    let now = bench.make(&look).await;
+    assert_eq!(now.cached, None);
+    assert_ne!(now.result.unwrap().content, seen.result.unwrap().content);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_disk_only_delays() {
     let world = Shared::default();
     let bench = bench_of(&world);

@@ -24,6 +24,7 @@ fn leaf() -> impl Strategy<Value = Node> {
     (0..4u8, 0..100u8, end, back, prop::bool::weighted(0.85)).prop_map(|(key, value, end, back, undoable)| {
         Node {
             undoable,
+            reads: false,
             own: Some((format!("k{key}"), value.to_string())),
             calls: vec![],
             end,
@@ -35,7 +36,9 @@ fn leaf() -> impl Strategy<Value = Node> {
 fn tree() -> impl Strategy<Value = Node> {
     let inner = leaf().prop_recursive(3, 16, 4, |inner| {
         let calls = prop::collection::vec((inner, prop::bool::weighted(0.3)), 1..4);
-        (leaf(), calls, any::<bool>()).prop_map(|(own, calls, has_own)| Node {
+        (leaf(), calls, any::<bool>(), any::<bool>()).prop_map(|(own, calls, has_own, reads)| Node {
+            // One that cannot be taken back may as well be one that says it only reads.
+            reads: reads && !own.undoable,
             // What is only a frame for others has no effect of its own.
             own: own.own.filter(|_| own.undoable && has_own),
             calls,
@@ -109,15 +112,17 @@ fn keys(node: &Node, all: &mut BTreeMap<String, bool>) {
     node.calls.iter().for_each(|(child, _)| keys(child, all));
 }
 
-/// Whether the last callee that ran failed it decides how a node with a trap ends; it never gets to its own end then.
-fn plain_ends(node: &mut Node) {
-    for (child, _) in &mut node.calls {
-        plain_ends(child);
+/// A node that a callee fails never gets to its own end: say so, for the model tells the two apart by the end alone. Answers
+/// whether the node fails.
+fn plain_ends(node: &mut Node) -> bool {
+    let mut failed = false;
+    for (child, ignore) in &mut node.calls {
+        failed |= plain_ends(child) && !*ignore;
     }
-    // The model tells the two apart by the end alone.
-    if node.end == End::Trap && node.calls.iter().any(|(child, ignore)| !ignore && child.end != End::Fine) {
+    if failed && node.end == End::Trap {
         node.end = End::Fine;
     }
+    failed || node.end != End::Fine
 }
 
 fn check(mut node: Node, disturbance: Disturbance) {
@@ -175,7 +180,10 @@ fn check(mut node: Node, disturbance: Disturbance) {
                 break;
             }
         }
-        let world = world.lock().unwrap();
+        let (values, events) = {
+            let world = world.lock().unwrap();
+            (world.values.clone(), world.events.clone())
+        };
         let mut all = BTreeMap::new();
         keys(&node, &mut all);
         let undisturbed = response.is_some() && matches!(disturbance, Disturbance::None);
@@ -186,18 +194,18 @@ fn check(mut node: Node, disturbance: Disturbance) {
             assert_eq!(ended.is_ok(), succeeded, "{response:?}");
             let mut expected = before.clone();
             expected.extend(standing.into_iter().map(|(key, value, _)| (key, value)));
-            assert_eq!(world.values, expected);
+            assert_eq!(values, expected);
         } else {
             // What can be taken back was.
             for (key, back) in &all {
                 if *back {
-                    assert_eq!(world.values.get(key), before.get(key), "{key}");
+                    assert_eq!(values.get(key), before.get(key), "{key}");
                 }
             }
         }
         // No effect was taken back twice, and none that was not there.
         let mut open: BTreeSet<(CallId, String)> = BTreeSet::new();
-        for event in &world.events {
+        for event in &events {
             match event {
                 Event::Done(call, key) => assert!(open.insert((*call, key.clone())), "{event:?} twice"),
                 Event::Undone(call, key) => assert!(open.remove(&(*call, key.clone())), "{event:?} twice"),
@@ -207,7 +215,7 @@ fn check(mut node: Node, disturbance: Disturbance) {
             return;
         }
         // Whatever stays is named.
-        let Some(Event::Done(..)) = world.events.first() else { return };
+        let Some(Event::Done(..)) = events.first() else { return };
         let sagas = Sagas::new(Arc::clone(&bench.keeping().recovery));
         let listed = journal.sagas(SagaFilter::default(), None, 100).await.unwrap();
         let mut named = BTreeSet::new();

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use skillhost_core::{Digest, FoundVersion, Invoke, PrepareUndo, Undo, Versions};
 
+use skillhost_policy::CachePolicy;
+
 use super::{fake::UndoScript, keeping::*, *};
 
 /// What happened in the world, in order.
@@ -74,6 +76,8 @@ pub(super) enum Back {
 pub(super) struct Node {
     /// Whether it can be taken back.
     pub(super) undoable: bool,
+    /// Whether its tool says that it only reads.
+    pub(super) reads: bool,
     /// Its own effect.
     pub(super) own: Option<(String, String)>,
     /// Calls that it makes, and whether it goes on when they fail.
@@ -86,6 +90,7 @@ impl Node {
     pub(super) fn put(key: &str, value: &str) -> Self {
         Self {
             undoable: true,
+            reads: false,
             own: Some((key.into(), value.into())),
             calls: vec![],
             end: End::Fine,
@@ -95,7 +100,7 @@ impl Node {
 
     pub(super) fn tree(calls: Vec<Self>) -> Self {
         let calls = calls.into_iter().map(|call| (call, false)).collect();
-        Self { undoable: true, own: None, calls, end: End::Fine, back: Back::Fine }
+        Self { undoable: true, reads: false, own: None, calls, end: End::Fine, back: Back::Fine }
     }
 
     pub(super) fn ending(self, end: End) -> Self {
@@ -106,13 +111,22 @@ impl Node {
         Self { back, ..self }
     }
 
+    pub(super) fn reading(self) -> Self {
+        Self { reads: true, undoable: false, ..self }
+    }
+
     pub(super) fn forever(self) -> Self {
         Self { undoable: false, ..self }
     }
 
     /// The tool that makes it at this depth: no tool calls itself.
     pub(super) fn tool(&self, depth: u32) -> String {
-        format!("fake_{}{depth}", if self.undoable { "do" } else { "forever" })
+        let word = match (self.reads, self.undoable) {
+            (true, _) => "look",
+            (_, true) => "do",
+            (_, false) => "forever",
+        };
+        format!("fake_{word}{depth}")
     }
 
     pub(super) fn arguments(&self) -> Value {
@@ -187,7 +201,7 @@ async fn run(world: Shared, call: Call) -> fake::Answer {
         }
     }
     match (failed, node.end) {
-        (None, End::Fine) => Ok(fake::text("done")),
+        (None, End::Fine) => Ok(fake::text(&format!("{:?}", world.lock().unwrap().values))),
         (None, End::Trap) => Err(Failure::new(FailureKind::Trap, "it crashed")),
         (None, End::Hang) => std::future::pending().await,
         (failed, _) => {
@@ -248,8 +262,14 @@ pub(super) fn process(world: &Shared, keeping: Keeping) -> Bench {
     let (doing, undoing) = (Arc::clone(world), Arc::clone(world));
     let script: fake::Script = Box::new(move |call| Box::pin(run(Arc::clone(&doing), call)));
     let undo: UndoScript = Box::new(move |undo| Box::pin(back(Arc::clone(&undoing), undo)));
-    let names = (0..5).flat_map(|depth| [(format!("do{depth}"), true), (format!("forever{depth}"), false)]);
-    let (bench, invoke) = fake::undoable(names, script, undo, plainly(), keeping);
+    let names = (0..5).flat_map(|depth| {
+        [("do", true), ("forever", false), ("look", false)]
+            .map(|(word, back)| (format!("{word}{depth}"), back))
+    });
+    let policies = with_tool(plainly(), "look0", |tool| {
+        tool.cache = Some(CachePolicy { ttl: Duration::from_secs(60), shared: false });
+    });
+    let (bench, invoke) = fake::undoable(names, script, undo, policies, keeping);
     bench.keeping().recovery.use_versions(Arc::new(Only(invoke)));
     bench
 }

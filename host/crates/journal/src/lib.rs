@@ -13,8 +13,10 @@ mod error;
 mod journal;
 mod letter;
 mod saga;
+mod sagas;
 mod seal;
 mod sqlite;
+mod step;
 mod time;
 
 pub use call::{Arguments, Delivery, Ending, Intent, Key, Lease, Problem, Record, State};
@@ -22,9 +24,10 @@ pub use error::JournalError;
 pub use journal::{Answer, Begun, Bounds, Journal, Known, OnFull, Settled};
 pub use letter::{Changed, Edit, Event, Filter, Page, PageOf, Priority, Stats, Step};
 pub use saga::{
-    Afterwards, Left, NotOpen, OnExpiry, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
-    Sagas, StepOf, ToUndo, Token, UndoEnd, UndoState, undo_order, within,
+    Afterwards, Left, NotOpen, OnExpiry, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
 };
+pub use sagas::Sagas;
 pub use seal::{SealError, Sealer};
 pub use sqlite::{Observer, Phase, Sqlite, SqliteSettings, Synchronous};
+pub use step::{SagaStep, StepOf, ToUndo, Token, UndoEnd, UndoState, undo_order, within};
 pub use time::Timestamp;

@@ -10,6 +10,8 @@ mod owner;
 mod rows;
 mod sagas;
 mod schema;
+mod steps;
+mod take_over;
 mod threads;
 mod undo;
 
@@ -269,7 +271,7 @@ impl Journal for Sqlite {
 
 impl Sagas for Sqlite {
     fn prepare(&self, lease: Lease, token: Token, void: Vec<u32>) -> Answer<Settled> {
-        self.writer.run(move |db, _| settled(sagas::prepare(db, lease, &token, &void)))
+        self.writer.run(move |db, _| settled(steps::prepare(db, lease, &token, &void)))
     }
 
     fn begin_saga(&self, saga: Saga, max: u32) -> Answer<bool> {
@@ -305,7 +307,7 @@ impl Sagas for Sqlite {
     }
 
     fn steps(&self, id: SagaId) -> Answer<Vec<SagaStep>> {
-        self.readers.run(move |db| sagas::steps(db, id))
+        self.readers.run(move |db| steps::steps(db, id))
     }
 
     fn calls_of(
@@ -315,11 +317,11 @@ impl Sagas for Sqlite {
         before: Option<CallId>,
         limit: u32,
     ) -> Answer<Vec<SagaStep>> {
-        self.readers.run(move |db| sagas::calls_of(db, &caller, saga, before, limit))
+        self.readers.run(move |db| steps::calls_of(db, &caller, saga, before, limit))
     }
 
     fn is_busy(&self, id: SagaId) -> Answer<bool> {
-        self.readers.run(move |db| sagas::is_busy(db, id))
+        self.readers.run(move |db| steps::is_busy(db, id))
     }
 
     fn begin_undo(&self, lease: SagaLease, call: CallId, now: Timestamp) -> Answer<Option<ToUndo>> {
@@ -335,7 +337,7 @@ impl Sagas for Sqlite {
     }
 
     fn versions_needed(&self) -> Answer<Vec<Digest>> {
-        self.readers.run(sagas::versions_needed)
+        self.readers.run(steps::versions_needed)
     }
 
     fn purge_steps(
@@ -344,7 +346,7 @@ impl Sagas for Sqlite {
         limit: u32,
         now: Timestamp,
     ) -> Answer<Vec<(String, CallId)>> {
-        self.writer.run(move |db, _| sagas::purge(db, ended_before, limit, now))
+        self.writer.run(move |db, _| steps::purge(db, ended_before, limit, now))
     }
 }
 

@@ -7,108 +7,41 @@
 
 mod arguments;
 mod compensate;
+mod keys;
 mod letters;
 mod rolled_back;
 mod sagas;
+mod settings;
 mod settle;
 mod standing;
 mod worker;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use serde::Deserialize as _;
 use skillhost_core::{
-    Call, CallId, Caller, Clock, Digest, Effect, Entry, Failure, FailureKind, KeyValue, Reply, SagaId,
-    Versions,
+    Call, CallId, Clock, Effect, Entry, Failure, FailureKind, KeyValue, Reply, SagaId, Versions,
 };
 use skillhost_journal::{
-    Begun, Delivery, Intent, Journal, JournalError, Key, Known, Lease, NotOpen, OnExpiry, Priority, Problem,
-    Record, Saga, SagaFilter, SagaState, SagaStep, Sealer, Settled, State, StepOf, Timestamp, Token,
+    Begun, Delivery, Intent, Journal, JournalError, Key, Lease, NotOpen, Priority, Problem, Record, Sealer,
+    Settled, State, StepOf, Timestamp, Token,
 };
 use skillhost_policy::is_safe;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Dispatcher, ToolPolicy, cancelled};
+use crate::{Dispatcher, ToolPolicy};
+pub(crate) use keys::Held;
 pub use letters::{Explained, Letters, LettersError, Restored, Shown};
 pub use rolled_back::{RolledBack, Stays};
 pub use sagas::{SagaShown, Sagas, SagasError};
+pub use settings::{RecoverySettings, SagaSettings};
 pub(crate) use settle::Ended;
 pub use standing::Standing;
-
-/// What is told of recovery at start.
-#[derive(Debug, Clone)]
-pub struct RecoverySettings {
-    /// How long a key is held. Default 24 h.
-    pub key_ttl: Duration,
-    /// How long a call waits for the one that runs under the same key. Default 10 s.
-    pub key_wait: Duration,
-    /// Whether a call that may have changed something, and nobody knows, leaves a parked letter. Default true.
-    pub park_unknown: bool,
-    /// Letters that are run at once, 1 to 1,000. Default 4.
-    pub concurrency: usize,
-    /// How long a call that is no letter can be asked for after its end. Default 24 h.
-    pub keep: Duration,
-    /// How long a letter stays after its end; then it goes to the archive. Default 30 days.
-    pub archive_after: Duration,
-    /// The folder of archives.
-    pub archive: PathBuf,
-    /// How long the client of a call that failed, or of an undo, is kept waiting while something is taken back. Default 10 s.
-    pub undo_patience: Duration,
-    /// Sagas that agents hold.
-    pub sagas: SagaSettings,
-}
-
-/// What counts for sagas that agents hold.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SagaSettings {
-    /// Whether agents have the tools for them. Default true.
-    pub tools: bool,
-    /// How long one is open when its agent does not say. Default 1 h.
-    pub ttl: Duration,
-    /// The longest that an agent may say. Default 24 h.
-    pub max_ttl: Duration,
-    /// Open ones of a caller at once, 1 to 10,000. Default 100.
-    pub max_open: u32,
-    /// What becomes of one that is not ended in time, when its agent does not say. Default keep.
-    pub on_expiry: OnExpiry,
-}
-
-impl Default for SagaSettings {
-    fn default() -> Self {
-        Self {
-            tools: true,
-            ttl: Duration::from_secs(3_600),
-            max_ttl: Duration::from_secs(24 * 3_600),
-            max_open: 100,
-            on_expiry: OnExpiry::Keep,
-        }
-    }
-}
-
-impl RecoverySettings {
-    /// The defaults, with archives in this folder.
-    #[must_use]
-    pub fn new(archive: PathBuf) -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 3_600);
-        Self {
-            key_ttl: DAY,
-            key_wait: Duration::from_secs(10),
-            park_unknown: true,
-            concurrency: 4,
-            keep: DAY,
-            archive_after: DAY * 30,
-            archive,
-            undo_patience: Duration::from_secs(10),
-            sagas: SagaSettings::default(),
-        }
-    }
-}
 
 /// How long to sleep before a process that may have been idle looks what others have left.
 const POLL: Duration = Duration::from_secs(15);
@@ -163,14 +96,6 @@ pub(crate) struct Before {
     pub(crate) attended: bool,
 }
 
-/// What a key that is held gives.
-pub(crate) enum Held {
-    /// The outcome that was kept.
-    Outcome(CallId, Reply),
-    /// Where the call is.
-    At(Standing),
-}
-
 impl Recovery {
     /// With this journal. Secret arguments are sealed by `sealer`.
     #[must_use]
@@ -213,61 +138,6 @@ impl Recovery {
         self.clock.wall().into()
     }
 
-    /// A key as it is kept. `canonical` are the arguments.
-    pub(crate) fn key(&self, key: &str, canonical: Option<&str>) -> Result<Key, Failure> {
-        let fingerprint: Digest =
-            self.sealer.fingerprint(canonical.unwrap_or_default()).map_err(|error| unavailable(&error))?;
-        Ok(Key { key: key.to_owned(), fingerprint, expires: self.now().plus(self.settings.key_ttl) })
-    }
-
-    /// What is known of a key that is held. A call that runs under it is waited for, within bounds.
-    pub(crate) async fn held(
-        &self,
-        call: &Call,
-        tool: &str,
-        key: &Key,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Held>, Failure> {
-        let patience = self.clock.now() + self.settings.key_wait;
-        loop {
-            let now = self.now();
-            let known = self.journal.known(call.caller.as_str(), tool, &key.key, now).await;
-            let Some(known) = known.map_err(|error| unavailable(&error))? else { return Ok(None) };
-            if known.fingerprint != key.fingerprint {
-                return Err(Failure::new(
-                    FailureKind::KeyConflict,
-                    format!(
-                        "the key `{}` was used before with other arguments, for the call {}",
-                        key.key, known.id
-                    ),
-                ));
-            }
-            let runs = known.record.as_ref().is_some_and(|record| record.state == State::Running);
-            if !runs || self.clock.now() >= patience {
-                return Ok(Some(self.answer(known)));
-            }
-            let flight = self.flights.lock().unwrap_or_else(PoisonError::into_inner).get(&known.id).cloned();
-            let ended = async {
-                match flight {
-                    // It is dropped when the call has ended.
-                    Some(mut flight) => while flight.ended.changed().await.is_ok() {},
-                    None => {
-                        // Its process may be dead, and nobody have seen it yet.
-                        if let Err(error) = self.take_over().await {
-                            tracing::warn!(%error, "recovery: the journal cannot be used now");
-                        }
-                        tokio::time::sleep(ELSEWHERE).await;
-                    }
-                }
-            };
-            tokio::select! {
-                () = ended => {}
-                () = tokio::time::sleep_until(patience.into()) => {}
-                () = cancel.cancelled() => return Err(cancelled()),
-            }
-        }
-    }
-
     /// Look after what dead processes left.
     async fn take_over(&self) -> Result<(), JournalError> {
         let taken = self.journal.take_over(self.now()).await?;
@@ -278,17 +148,6 @@ impl Recovery {
             self.due.notify_one();
         }
         Ok(())
-    }
-
-    fn answer(&self, known: Known) -> Held {
-        let Some(record) = known.record else {
-            return Held::At(Standing::archived(known.id));
-        };
-        let taken_back = record.undo.is_some() || record.rollback.is_some();
-        match outcome(&record).filter(|_| !taken_back) {
-            Some(reply) => Held::Outcome(record.id, reply),
-            None => Held::At(Standing::of(&record, self.now())),
-        }
     }
 
     /// Write the intent of a call down. None when its key is held by now.
@@ -402,57 +261,6 @@ impl Recovery {
         let record = self.journal.get(id).await.ok()??;
         let plain_end = matches!(record.state, State::Done | State::Failed);
         (!plain_end).then(|| Standing::of(&record, self.now()))
-    }
-
-    /// A call that is written down.
-    pub(crate) async fn record(&self, id: CallId) -> Result<Option<Record>, JournalError> {
-        self.journal.get(id).await
-    }
-
-    pub(crate) async fn calls_of(
-        &self,
-        caller: Caller,
-        saga: Option<SagaId>,
-        before: Option<CallId>,
-        limit: u32,
-    ) -> Result<Vec<SagaStep>, JournalError> {
-        self.journal.calls_of(caller, saga, before, limit).await
-    }
-
-    pub(crate) async fn open_sagas(&self, caller: &Caller) -> Result<Vec<Saga>, JournalError> {
-        let states = vec![SagaState::Open, SagaState::RollingBack, SagaState::Stuck];
-        let caller = Some(caller.as_str().to_owned());
-        self.journal.sagas(SagaFilter { states, caller, held: Some(true) }, None, 100).await
-    }
-
-    pub(crate) async fn begin_saga(&self, saga: Saga) -> Result<bool, JournalError> {
-        self.journal.begin_saga(saga, self.settings.sagas.max_open).await
-    }
-
-    pub(crate) async fn commit_saga(
-        &self,
-        id: SagaId,
-        caller: Caller,
-    ) -> Result<Option<SagaState>, JournalError> {
-        self.journal.commit_saga(id, caller, self.now()).await
-    }
-
-    pub(crate) async fn saga(&self, id: SagaId) -> Result<Option<Saga>, JournalError> {
-        self.journal.saga(id).await
-    }
-
-    pub(crate) fn saga_settings(&self) -> &SagaSettings {
-        &self.settings.sagas
-    }
-
-    /// Whether agents have the tools for sagas.
-    pub(crate) fn saga_tools(&self) -> bool {
-        self.settings.sagas.tools
-    }
-
-    /// How long those who wait for something to be taken back are kept waiting.
-    pub(crate) fn patience(&self) -> Duration {
-        self.settings.undo_patience
     }
 }
 

@@ -1,18 +1,16 @@
 //! Calls and keys: begin, settle, take over, forget.
 
-use std::{fs, path::Path};
-
 use rusqlite::{Connection, OptionalExtension as _, params};
 use skillhost_core::{CallId, Caller, Digest};
 
 use super::{
-    failed, letters, owner,
-    rows::{self, READ, damaged, int, note},
-    sagas,
+    failed, letters,
+    rows::{self, int, note},
+    sagas, steps,
 };
 use crate::{
     Afterwards, Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, Left, OnFull, Problem,
-    Record, RollBack, Settled, State, Step, Timestamp,
+    RollBack, Settled, State, Step, Timestamp,
 };
 
 pub(super) fn begin(
@@ -83,7 +81,7 @@ fn insert(db: &Connection, owner: u64, intent: &Intent, now: Timestamp) -> rusql
         intent.arguments.sealed,
     ])?;
     match &intent.step {
-        Some(of) => sagas::add(db, intent, of),
+        Some(of) => steps::add(db, intent, of),
         None => Ok(()),
     }
 }
@@ -147,7 +145,7 @@ pub(super) fn settle(
         })
         .map_err(failed)?;
     let Some(was) = held else { return Ok(Settled::Fenced) };
-    let withdrawn = sagas::is_withdrawn(db, lease.id).map_err(failed)?;
+    let withdrawn = steps::is_withdrawn(db, lease.id).map_err(failed)?;
     step_ends(db, lease.id, ending, was, now).map_err(failed)?;
     if let Ending::RollBack { problem, afterwards, .. } = ending {
         let never = Afterwards::never_again(problem);
@@ -159,8 +157,8 @@ pub(super) fn settle(
     if withdrawn {
         letters::discard(db, lease.id, "undo", now)?;
     }
-    if sagas::is_asked(db, lease.id).map_err(failed)?
-        && sagas::steps(db, lease.id.into())?.iter().any(crate::SagaStep::stays)
+    if steps::is_asked(db, lease.id).map_err(failed)?
+        && steps::steps(db, lease.id.into())?.iter().any(crate::SagaStep::stays)
     {
         let how = RollBack { reason: "asked for while it ran".into(), ..RollBack::default() };
         return roll_back(db, owner, lease.id, None, &how, now).map(Settled::RollBack);
@@ -168,7 +166,7 @@ pub(super) fn settle(
     Ok(Settled::Yes)
 }
 
-fn roll_back(
+pub(super) fn roll_back(
     db: &Connection,
     owner: u64,
     id: CallId,
@@ -185,15 +183,21 @@ fn roll_back(
 
 /// A running call, as far as its ending depends on it.
 #[derive(Clone, Copy)]
-struct Was {
-    attempts: u32,
-    tries: u32,
-    letter: bool,
-    durable: bool,
+pub(super) struct Was {
+    pub(super) attempts: u32,
+    pub(super) tries: u32,
+    pub(super) letter: bool,
+    pub(super) durable: bool,
 }
 
 /// What `ending` makes of a running call that may be a step.
-fn step_ends(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn step_ends(
+    db: &Connection,
+    id: CallId,
+    ending: &Ending,
+    was: Was,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     end(db, id, ending, was, now)?;
     let effect = match ending {
         // As its tool is said to do.
@@ -202,7 +206,7 @@ fn step_ends(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timest
         Ending::Again { problem, .. } | Ending::Parked(problem) => Some(problem.unknown_effect),
         Ending::RollBack { effect, .. } => Some(*effect),
     };
-    sagas::effect(db, id, effect)
+    steps::effect(db, id, effect)
 }
 
 /// What `ending` makes of a running call.
@@ -215,9 +219,9 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
         note(db, id, now, step, attempts, Some(&format!("{}: {}", problem.kind, problem.message)))
     };
     if let Ending::Done { outcome, token, void } = ending {
-        sagas::drop_tokens(db, id, void)?;
+        steps::drop_tokens(db, id, void)?;
         if let Some(token) = token {
-            sagas::keep_token(db, id, token)?;
+            steps::keep_token(db, id, token)?;
         }
         db.prepare_cached(
             "UPDATE calls SET owner = NULL, attempts = ?2, tries = ?3, state = ?4, ended_at = ?5, outcome = ?6 WHERE id = ?1",
@@ -227,7 +231,7 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
         return if was.letter { note(db, id, now, Step::Recovered, attempts, None) } else { Ok(()) };
     }
     if let Ending::RollBack { problem, void, .. } = ending {
-        sagas::drop_tokens(db, id, void)?;
+        steps::drop_tokens(db, id, void)?;
         // The run is counted when it is known what becomes of the call.
         return db
             .prepare_cached(
@@ -358,118 +362,6 @@ pub(super) fn leave(
             )
         })
         .map_err(failed)
-}
-
-pub(super) fn take_over(
-    db: &Connection,
-    locks: &Path,
-    own: u64,
-    now: Timestamp,
-) -> Result<Vec<Record>, JournalError> {
-    let mut taken = vec![];
-    for (number, lock) in owner::dead(db, locks, own)? {
-        let ids = db
-            .prepare_cached("SELECT id FROM calls WHERE state = 0 AND owner = ?1 ORDER BY id")
-            .and_then(|mut query| {
-                query
-                    .query_map([number.cast_signed()], |row| row.get(0))?
-                    .collect::<Result<Vec<[u8; 16]>, _>>()
-            })
-            .map_err(failed)?;
-        sagas::release_of(db, number).map_err(failed)?;
-        for id in ids.into_iter().map(CallId::from_bytes) {
-            match orphaned(db, id, number, now) {
-                Ok(record) => taken.push(record),
-                // It must not stand in the way of the others.
-                Err(JournalError::Damaged(problem)) => {
-                    tracing::error!(call_id = %id, problem, "a call cannot be read; it is parked");
-                    letters::park_damaged(db, id, &problem, now).map_err(failed)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        db.execute("DELETE FROM owners WHERE number = ?1", [number.cast_signed()]).map_err(failed)?;
-        // Nobody looks for it any more, whether it is there or not.
-        let _ = fs::remove_file(locks.join(lock));
-    }
-    Ok(taken)
-}
-
-/// What becomes of a call whose process is dead.
-fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<Record, JournalError> {
-    let query = format!("SELECT {READ}, park_unknown FROM calls WHERE id = ?1");
-    let (record, park_unknown) = db
-        .prepare_cached(&query)
-        .and_then(|mut query| {
-            query.query_row([id.as_bytes()], |row| {
-                Ok((rows::record(row)?, row.get::<_, bool>("park_unknown")?))
-            })
-        })
-        .map_err(|error| damaged(id, error))?;
-    let problem = Problem::interrupted();
-    let durable = record.delivery == Delivery::Durable;
-    let ending = if durable
-        && record.safe
-        && record.tries.saturating_add(1) < record.max_tries
-        && now < record.gives_up
-    {
-        Ending::Again { problem, due: now, spent: true }
-    } else if durable || record.is_letter() || (park_unknown && !record.safe) {
-        Ending::Parked(problem)
-    } else {
-        Ending::Unknown(problem)
-    };
-    let told = durable || record.is_letter();
-    if told {
-        let detail = format!("from process {owner}, which is dead");
-        note(db, id, now, Step::TakenOver, record.attempts, Some(&detail)).map_err(failed)?;
-    }
-    let was = Was { attempts: record.attempts, tries: record.tries, letter: record.is_letter(), durable };
-    match sagas::step(db, id)? {
-        // The call at the top decides, and has the same owner.
-        Some(step) if step.of.parent.is_some() => {
-            step_ends(db, id, &Ending::Unknown(Problem::interrupted()), was, now).map_err(failed)?;
-        }
-        // What may run twice need not be taken back; what it made others do is, first.
-        Some(step) if step.of.undoable && !(durable && record.safe) || sagas::leaves_steps(db, id)? => {
-            let effect = step.of.changes && !(durable && record.safe);
-            let again = durable && record.tries.saturating_add(1) < record.max_tries && now < record.gives_up;
-            let taken_back = Problem { unknown_effect: false, ..Problem::interrupted() };
-            let clean = match (durable || record.is_letter(), again) {
-                (true, true) => Left::Again { problem: taken_back, due: now, spent: true },
-                (true, false) => Left::Parked(taken_back),
-                (false, _) => Left::Failed(taken_back),
-            };
-            let stained = match ending {
-                Ending::Parked(problem) | Ending::Again { problem, .. } => Left::Parked(problem),
-                _ => Left::Unknown(Problem::interrupted()),
-            };
-            let afterwards = if sagas::is_withdrawn(db, id).map_err(failed)? {
-                Afterwards::never_again(&Problem::interrupted())
-            } else {
-                Afterwards { clean, stained }
-            };
-            let ending = Ending::RollBack {
-                problem: Problem::interrupted(),
-                effect,
-                void: vec![],
-                afterwards: Box::new(afterwards.clone()),
-            };
-            step_ends(db, id, &ending, was, now).map_err(failed)?;
-            let how =
-                RollBack { reason: format!("process {owner} died while it ran"), ..RollBack::default() };
-            roll_back(db, owner, id, Some(&afterwards), &how, now)?;
-            sagas::release_of(db, owner).map_err(failed)?;
-        }
-        step => {
-            step_ends(db, id, &ending, was, now).map_err(failed)?;
-            if step.is_some() && sagas::is_withdrawn(db, id).map_err(failed)? {
-                letters::discard(db, id, "undo", now)?;
-            }
-        }
-    }
-    let now_is = rows::get(db, id)?;
-    now_is.ok_or_else(|| JournalError::Damaged(format!("call {id} is gone while it is looked at")))
 }
 
 pub(super) fn purge(

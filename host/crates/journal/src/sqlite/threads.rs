@@ -88,7 +88,7 @@ impl Writer {
 
     pub(super) fn take_over(&self, now: Timestamp) -> Answer<Vec<Record>> {
         self.submit(move |db, writing: &Writing| {
-            super::calls::take_over(db, &writing.settings.locks, writing.owner.number, now)
+            super::take_over::take_over(db, &writing.settings.locks, writing.owner.number, now)
         })
     }
 

@@ -6,7 +6,8 @@ use skillhost_core::{CallId, Digest};
 use super::{
     failed,
     rows::{self, int},
-    sagas::{afterwards, get, number_of, set_undo, step, steps},
+    sagas::{afterwards, get, number_of},
+    steps::{set_undo, step, steps},
 };
 use crate::{
     JournalError, SagaLease, SagaState, State, Timestamp, ToUndo, Token, UndoEnd, UndoState, within,

@@ -1,14 +1,14 @@
 //! Having something taken back, and what operators see of it. The same for agents, the command line and the admin API.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use skillhost_core::SagaId;
+use skillhost_core::{CallId, Caller, SagaId};
 use skillhost_journal::{
-    JournalError, OnExpiry, RollBack, Rolling, Saga, SagaFilter, SagaState, SagaStep, State,
+    JournalError, OnExpiry, Record, RollBack, Rolling, Saga, SagaFilter, SagaState, SagaStep, State,
 };
 use tracing::Instrument as _;
 
-use super::{Recovery, RolledBack};
+use super::{Recovery, RolledBack, SagaSettings};
 
 /// Looks at sagas, and has them taken back.
 #[derive(Clone)]
@@ -110,6 +110,57 @@ impl Sagas {
 }
 
 impl Recovery {
+    /// A call that is written down.
+    pub(crate) async fn record(&self, id: CallId) -> Result<Option<Record>, JournalError> {
+        self.journal.get(id).await
+    }
+
+    pub(crate) async fn calls_of(
+        &self,
+        caller: Caller,
+        saga: Option<SagaId>,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<SagaStep>, JournalError> {
+        self.journal.calls_of(caller, saga, before, limit).await
+    }
+
+    pub(crate) async fn open_sagas(&self, caller: &Caller) -> Result<Vec<Saga>, JournalError> {
+        let states = vec![SagaState::Open, SagaState::RollingBack, SagaState::Stuck];
+        let caller = Some(caller.as_str().to_owned());
+        self.journal.sagas(SagaFilter { states, caller, held: Some(true) }, None, 100).await
+    }
+
+    pub(crate) async fn begin_saga(&self, saga: Saga) -> Result<bool, JournalError> {
+        self.journal.begin_saga(saga, self.settings.sagas.max_open).await
+    }
+
+    pub(crate) async fn commit_saga(
+        &self,
+        id: SagaId,
+        caller: Caller,
+    ) -> Result<Option<SagaState>, JournalError> {
+        self.journal.commit_saga(id, caller, self.now()).await
+    }
+
+    pub(crate) async fn saga(&self, id: SagaId) -> Result<Option<Saga>, JournalError> {
+        self.journal.saga(id).await
+    }
+
+    pub(crate) fn saga_settings(&self) -> &SagaSettings {
+        &self.settings.sagas
+    }
+
+    /// Whether agents have the tools for sagas.
+    pub(crate) fn saga_tools(&self) -> bool {
+        self.settings.sagas.tools
+    }
+
+    /// How long those who wait for something to be taken back are kept waiting.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.undo_patience
+    }
+
     /// Have something taken back, and wait for it as long as is bearable.
     pub(crate) async fn take_back_for(
         self: &Arc<Self>,

@@ -128,7 +128,13 @@ fn a_tool_has_settings_of_its_own() {
 
 #[test]
 fn a_skill_calls_the_tools_it_was_granted() {
-    let host = samples().config("[skills.faulty.grants]\ntools = [\"text_*\", \"faulty_call_tool\", \"faulty_sleep\"]\n[skills.faulty.tools.call_tool]\ntimeout = \"2s\"");
+    let host = samples().config("[skills.faulty.grants]\ntools = [\"text_*\", \"faulty_*\", \"second_call_tool\"]\n[skills.faulty.tools.call_tool]\ntimeout = \"2s\"");
+    let others = ["second", "third", "fourth", "fifth"];
+    let host = others.into_iter().fold(host, |host, name| {
+        host.put(&format!("{name}.wasm"), &component("faulty.wasm"));
+        let next = "tools = [\"text_*\", \"third_*\", \"fourth_*\", \"fifth_*\"]";
+        host.config(&format!("[skills.{name}.grants]\n{next}"))
+    });
     let mut client = host.stdio();
     let mut call = |name: &str, arguments: &str| {
         let result = client.call("faulty_call_tool", json!({"name": name, "arguments": arguments}));
@@ -143,11 +149,13 @@ fn a_skill_calls_the_tools_it_was_granted() {
     assert!(call("text_nothing", "{}").contains("unknown tool"));
     // A call in a call in a call: each is one deeper, and there is an end to it.
     let mut arguments = json!({"name": "text_word_count", "arguments": r#"{"text": "a"}"#});
-    for _ in 0..6 {
-        arguments = json!({"name": "faulty_call_tool", "arguments": arguments.to_string()});
+    for name in others.iter().skip(1).rev() {
+        arguments = json!({"name": format!("{name}_call_tool"), "arguments": arguments.to_string()});
     }
-    let deep = call("faulty_call_tool", &arguments.to_string());
+    let deep = call("second_call_tool", &arguments.to_string());
     assert!(deep.contains("nested at most 4 deep"), "{deep}");
+    let around = call("faulty_call_tool", &arguments.to_string());
+    assert!(around.contains("in a circle: faulty_call_tool -> faulty_call_tool"), "{around}");
     // The callee has no more time than its caller: whichever of the two ends first says so.
     let arguments = json!({"name": "faulty_sleep", "arguments": r#"{"ms": 60000}"#});
     let late = client.call("faulty_call_tool", arguments).to_string();
@@ -239,7 +247,7 @@ fn a_store_that_is_no_database_takes_only_its_users_away() {
 #[test]
 fn a_skill_exports_what_its_source_lists() {
     let host = empty();
-    for name in ["whole.wasm", "notes.wasm"] {
+    for name in ["whole.wasm", "text.wasm"] {
         host.put(name, &component(name));
     }
     let exports = |skill: &str| {
@@ -252,5 +260,5 @@ fn a_skill_exports_what_its_source_lists() {
     let mut all = exports("whole");
     all.sort();
     assert_eq!(all, ["prompts", "resources", "tools", "undo"]);
-    assert_eq!(exports("notes"), ["tools"]);
+    assert_eq!(exports("text"), ["tools"]);
 }

@@ -9,14 +9,25 @@ mod grants;
 mod hostile_calls;
 mod hostile_files;
 mod http;
+mod ledger;
 mod load;
 mod matrix;
 mod plugins;
 mod policies;
 mod protocol;
 mod recovery;
+mod release;
+mod sagas;
+mod sagas_ends;
 mod sandbox;
 mod syncs;
+mod undo;
+mod undo_crash;
+mod undo_failures;
+mod undo_nested;
+mod undo_others;
+mod undo_trouble;
+mod undo_versions;
 
 /// Compiled code, shared between tests and runs.
 const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-data");

@@ -238,7 +238,7 @@ fn a_journal_that_cannot_be_used_is_refused_and_left_alone() {
     let sound = fs::read(&file).unwrap();
     let newer = {
         let mut newer = sound.clone();
-        // `user_version`, of which this host knows the first.
+        // `user_version`, of which this host knows two.
         newer[60..64].copy_from_slice(&7_u32.to_be_bytes());
         newer
     };

@@ -15,6 +15,10 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 
+/// Tools of the host itself, which are there beside those of any skill.
+const OWN: [&str; 7] =
+    ["call_status", "list_calls", "undo_call", "saga_begin", "saga_call", "saga_commit", "saga_rollback"];
+
 /// A running `skillhost stdio`, initialized in the older era unless told otherwise.
 pub struct Client {
     child: Child,
@@ -23,6 +27,7 @@ pub struct Client {
     logs: Receiver<Value>,
     seen: Vec<Value>,
     next: u64,
+    server: Value,
     // Stays as long as the process may look at it.
     _folder: Arc<TempDir>,
 }
@@ -57,11 +62,12 @@ impl Client {
             logs: lines(stderr),
             seen: vec![],
             next: 0,
+            server: Value::Null,
             _folder: folder,
         };
         let info = json!({"name": "e2e", "version": "1"});
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
-        client.request("initialize", params);
+        client.server = client.request("initialize", params)["result"].take();
         client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
         client
     }
@@ -69,6 +75,17 @@ impl Client {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What the server said of itself.
+    pub fn server(&self) -> &Value {
+        &self.server
+    }
+
+    /// Give up on a request: it gets no response.
+    pub fn cancel(&mut self, id: u64) {
+        let params = json!({"requestId": id, "reason": "e2e"});
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
     }
 
     /// Write a message.
@@ -165,9 +182,9 @@ impl Client {
         result["content"][0]["text"].as_str().expect("text").to_owned()
     }
 
-    /// Names of all tools.
+    /// Names of all tools of skills.
     pub fn tools(&mut self) -> Vec<String> {
-        self.all_tools().into_iter().filter(|name| name != "call_status").collect()
+        self.all_tools().into_iter().filter(|name| !OWN.contains(&&**name)).collect()
     }
 
     /// The same with the host's own.

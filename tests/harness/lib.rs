@@ -3,6 +3,7 @@
 mod client;
 mod faulty;
 mod syncs;
+mod tree;
 mod web;
 
 use std::{
@@ -19,6 +20,7 @@ pub use faulty::{faulty, patched};
 use serde_json::Value;
 pub use syncs::Syncs;
 use tempfile::TempDir;
+pub use tree::snapshot;
 pub use web::{Asked, Web, response};
 
 /// How long anything may take before a test gives up. Generous: it only decides how a failure looks.

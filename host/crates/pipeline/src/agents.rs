@@ -9,7 +9,7 @@ mod sagas;
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -91,14 +91,15 @@ impl Tool {
             loaded: 0,
             timeout: Duration::from_secs(60),
             calls_tools: false,
-            invoke: Arc::new(Asked { recovery: Arc::clone(recovery), answer: self.answer }),
+            invoke: Arc::new(Asked { recovery: Arc::downgrade(recovery), answer: self.answer }),
         };
         (ToolName::bare(self.name).expect("the name is sound"), entry)
     }
 }
 
 struct Asked {
-    recovery: Arc<Recovery>,
+    /// Weak: what finds versions of skills holds the catalog, which holds this.
+    recovery: Weak<Recovery>,
     answer: Answering,
 }
 
@@ -106,7 +107,7 @@ struct Asking(Option<Answer>);
 
 impl Invoke for Asked {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
-        Box::new(Asking(Some((self.answer)(Arc::clone(&self.recovery), call))))
+        Box::new(Asking(self.recovery.upgrade().map(|recovery| (self.answer)(recovery, call))))
     }
 
     fn undo(&self, _: Undo) -> Box<dyn Attempt> {

@@ -29,7 +29,7 @@ loom:
 # The same tests, longer: a hundred times the calls beside looping guests, millions of steps of each state machine, a thousand
 # kills
 nightly:
-    SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-policy -p skillhost-journal
+    SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-policy -p skillhost-journal -p skillhost-pipeline
     SKILLHOST_NIGHTLY=1 cargo test --release --workspace --test e2e
 
 # Everything that CI does

@@ -107,7 +107,7 @@ enum Command {
 /// Which letters.
 #[derive(Debug, Clone, Default, Args)]
 struct Which {
-    /// In one of these states: waiting, leased, parked, recovered, failed, unknown, discarded
+    /// In one of these states: waiting, leased, parked, rolling-back, recovered, failed, unknown, discarded
     #[arg(long, value_name = "STATE,…")]
     state: Option<String>,
     /// Of this skill

@@ -27,6 +27,9 @@ pub trait Sagas: Send + Sync {
     /// End open sagas whose time is over.
     fn expire_sagas(&self, now: Timestamp) -> Answer<Vec<Saga>>;
 
+    /// When the time of the next open saga is over.
+    fn next_expiry(&self) -> Answer<Option<Timestamp>>;
+
     /// Give up what is in conflict or stuck. None when there is no such saga.
     fn abandon(&self, id: SagaId, by: String, now: Timestamp) -> Answer<Option<SagaState>>;
 

@@ -294,6 +294,10 @@ impl Sagas for Sqlite {
         self.writer.run(move |db, _| sagas::expire(db, now))
     }
 
+    fn next_expiry(&self) -> Answer<Option<Timestamp>> {
+        self.readers.run(sagas::next_expiry)
+    }
+
     fn abandon(&self, id: SagaId, by: String, now: Timestamp) -> Answer<Option<SagaState>> {
         self.writer.run(move |db, _| sagas::abandon(db, id, &by, now))
     }

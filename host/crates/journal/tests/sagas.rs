@@ -238,10 +238,12 @@ fn sagas_expire_as_they_were_told_to() {
     for on_expiry in [OnExpiry::Keep, OnExpiry::Rollback] {
         block_on(f.journal.begin_saga(saga(10, on_expiry), 9)).unwrap();
     }
+    assert_eq!(block_on(f.journal.next_expiry()).unwrap(), Some(later(10)));
     assert!(block_on(f.journal.expire_sagas(later(9))).unwrap().is_empty());
     let states: Vec<_> =
         block_on(f.journal.expire_sagas(later(10))).unwrap().iter().map(|saga| saga.state).collect();
     assert_eq!(states, [SagaState::Expired, SagaState::RollingBack]);
+    assert_eq!(block_on(f.journal.next_expiry()).unwrap(), None);
     assert_eq!(block_on(f.journal.claim_sagas(9)).unwrap().len(), 1);
 }
 

@@ -38,8 +38,10 @@ impl Kept {
     /// What the file system says.
     pub(crate) fn store(&self, digest: Digest, component: &[u8]) -> io::Result<()> {
         let file = self.file(digest);
+        let is_whole = fs::metadata(&file).is_ok_and(|meta| meta.len() == component.len() as u64);
         // A use is as good as a new file, for whoever looks what may go.
-        if File::options().append(true).open(&file).and_then(|file| file.set_modified(now())).is_ok() {
+        let used = || File::options().append(true).open(&file).and_then(|file| file.set_modified(now()));
+        if is_whole && used().is_ok() {
             return Ok(());
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
@@ -128,5 +130,7 @@ mod tests {
         assert_eq!(kept.read(other).unwrap(), None);
         fs::write(kept.file(one), b"not it").unwrap();
         assert_eq!(kept.read(one).unwrap(), None);
+        kept.store(one, b"one").unwrap();
+        assert_eq!(kept.read(one).unwrap(), Some(b"one".to_vec()), "a damaged one is made anew");
     }
 }

@@ -12,7 +12,7 @@ use skillhost_journal::{Delivery, Event, Filter, PageOf, Priority, Record, State
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Which {
-    /// In one of these states, with commas: waiting, leased, parked, recovered, failed, unknown, discarded.
+    /// In one of these states, with commas: waiting, leased, parked, rolling-back, recovered, failed, unknown, discarded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
     /// Of this skill.
@@ -138,7 +138,7 @@ pub(crate) struct ListView {
 pub(crate) struct LetterView {
     /// The call's id.
     pub(crate) id: String,
-    /// waiting, leased, parked, recovered, failed, unknown or discarded.
+    /// waiting, leased, parked, rolling-back, recovered, failed, unknown or discarded.
     pub(crate) state: &'static str,
     /// The tool's full name.
     pub(crate) tool: String,
@@ -290,7 +290,7 @@ impl Which {
         let states = self.state.as_deref().map(|words| {
             let word = |word: &str| {
                 State::from_word(word.trim()).ok_or_else(|| {
-                    format!("there is no state `{word}`; there are waiting, leased, parked, recovered, failed, unknown, discarded")
+                    format!("there is no state `{word}`; there are waiting, leased, parked, rolling-back, recovered, failed, unknown, discarded")
                 })
             };
             words.split(',').map(word).collect::<Result<Vec<_>, _>>()

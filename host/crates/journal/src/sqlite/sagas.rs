@@ -335,6 +335,14 @@ pub(super) fn expire(db: &Connection, now: Timestamp) -> Result<Vec<Saga>, Journ
     Ok(expired)
 }
 
+pub(super) fn next_expiry(db: &Connection) -> Result<Option<Timestamp>, JournalError> {
+    let next: Option<i64> = db
+        .prepare_cached("SELECT min(expires_at) FROM sagas WHERE state = 0")
+        .and_then(|mut query| query.query_row([], |row| row.get(0)))
+        .map_err(failed)?;
+    Ok(next.map(|ms| Timestamp(ms.unsigned_abs())))
+}
+
 pub(super) fn abandon(
     db: &Connection,
     id: SagaId,

@@ -149,7 +149,8 @@ CREATE TABLE sagas (
     reason TEXT,
     afterwards TEXT
 ) STRICT;
-CREATE INDEX sagas_open ON sagas (caller, expires_at) WHERE state = 0;
+CREATE INDEX sagas_open ON sagas (caller) WHERE state = 0;
+CREATE INDEX sagas_expiring ON sagas (expires_at) WHERE state = 0;
 CREATE INDEX sagas_rolling ON sagas (owner, seq) WHERE state = 3;
 
 DROP TRIGGER letter_added;

@@ -1,7 +1,7 @@
 //! Taking steps back, under the lease of their saga.
 
 use rusqlite::{Connection, params};
-use skillhost_core::{CallId, Digest};
+use skillhost_core::{CallId, Digest, SagaId};
 
 use super::{
     failed,
@@ -10,13 +10,24 @@ use super::{
     steps::{set_undo, step, steps},
 };
 use crate::{
-    JournalError, SagaLease, SagaState, State, Timestamp, ToUndo, Token, UndoEnd, UndoState, within,
+    JournalError, SagaLease, SagaState, SagaStep, State, Timestamp, ToUndo, Token, UndoEnd, UndoState,
 };
 
 /// The fence: only the newest lease takes a saga back.
 fn is_held(db: &Connection, lease: SagaLease) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM sagas WHERE id = ?1 AND owner = ?2 AND epoch = ?3 AND state = 3")?
         .exists(params![lease.id.as_bytes(), lease.owner.cast_signed(), lease.epoch.cast_signed()])
+}
+
+/// Whether the step is part of the saga.
+fn belongs(db: &Connection, saga: SagaId, step: &SagaStep) -> Result<bool, JournalError> {
+    let top = saga.call();
+    let (mut at, mut parent) = (step.call.id, step.of.parent);
+    while at != top {
+        let Some(next) = parent else { return Ok(step.of.saga == Some(saga)) };
+        (at, parent) = (next, self::step(db, next)?.and_then(|step| step.of.parent));
+    }
+    Ok(true)
 }
 
 pub(super) fn begin(
@@ -28,15 +39,14 @@ pub(super) fn begin(
     if !is_held(db, lease).map_err(failed)? {
         return Ok(None);
     }
-    let Some(step) = step(db, id)?.filter(crate::SagaStep::is_due) else { return Ok(None) };
+    let Some(step) = step(db, id)?.filter(SagaStep::is_due) else { return Ok(None) };
     // The top of what is taken back has ended, though the word for it is another.
     let ended = match step.call.state {
         State::Running => false,
         State::RollingBack => lease.id == id.into(),
         _ => true,
     };
-    let mine = within(lease.id, steps(db, lease.id)?).iter().any(|mine| mine.call.id == id);
-    if !ended || !mine {
+    if !ended || !belongs(db, lease.id, &step)? {
         return Ok(None);
     }
     let Some(call) = rows::get(db, id)? else { return Ok(None) };

@@ -4,7 +4,7 @@
 //! then it is stuck, and the others still go. Everything is written down before it is done, so that another process goes on
 //! where this one dies.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use skillhost_core::{
     Call, CallId, ClientFeatures, Failure, FailureKind, NoClient, NoTools, SagaId, SkillName, Undo,
@@ -67,11 +67,10 @@ impl Recovery {
     async fn take_back(&self, lease: SagaLease) -> Result<RolledBack, Fenced> {
         self.quiet(lease.id).await;
         let steps = self.lasting(|| self.journal.steps(lease.id)).await;
-        for call in undo_order(&steps) {
-            let due = steps.iter().any(|step| step.call.id == call && step.is_due());
-            if due {
-                self.step_back(lease, call).await?;
-            }
+        let due: HashSet<CallId> =
+            steps.iter().filter(|step| step.is_due()).map(|step| step.call.id).collect();
+        for call in undo_order(&steps).into_iter().filter(|call| due.contains(call)) {
+            self.step_back(lease, call).await?;
         }
         let state = self.lasting(|| self.journal.rolled_back(lease, self.now())).await.ok_or(Fenced)?;
         let steps = self.lasting(|| self.journal.steps(lease.id)).await;

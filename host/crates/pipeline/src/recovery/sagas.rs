@@ -132,7 +132,10 @@ impl Recovery {
     }
 
     pub(crate) async fn begin_saga(&self, saga: Saga) -> Result<bool, JournalError> {
-        self.journal.begin_saga(saga, self.settings.sagas.max_open).await
+        let begun = self.journal.begin_saga(saga, self.settings.sagas.max_open).await;
+        // It may expire before anything else is due.
+        self.due.notify_one();
+        begun
     }
 
     pub(crate) async fn commit_saga(

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use skillhost_core::{CallId, ClientFeatures, Failure, FailureKind, NoClient, SagaId, SkillName};
+use skillhost_core::{CallId, ClientFeatures, Effect, Failure, FailureKind, NoClient, SagaId, SkillName};
 use skillhost_journal::{Delivery, JournalError, Lease, Record};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -125,7 +125,8 @@ impl Recovery {
                 tokio::spawn(run.instrument(span));
             }
         }
-        let until_due = self.journal.next_due().await?.map(|due| due.since(self.now()));
+        let next = [self.journal.next_due().await?, self.journal.next_expiry().await?];
+        let until_due = next.into_iter().flatten().min().map(|due| due.since(self.now()));
         Ok(until_due.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL))
     }
 
@@ -149,11 +150,11 @@ impl Recovery {
             gives_up: record.gives_up,
             attended: false,
         };
-        let (result, settled) = match self.request(&dispatcher, lease, before, &record).await {
-            Err(failure) => (Err(failure), false),
+        let (result, effect, settled) = match self.request(&dispatcher, lease, before, &record).await {
+            Err(failure) => (Err(failure), Effect::None, false),
             Ok(request) => {
                 let response = dispatcher.call(request).await;
-                (response.result, response.settled)
+                (response.result, response.effect, response.settled)
             }
         };
         if result.is_ok() {
@@ -162,7 +163,7 @@ impl Recovery {
         // It was turned away before it began.
         if let (Err(failure), false) = (&result, settled) {
             let policy = dispatcher.redelivery(&record.skill, &record.tool);
-            let ended = Ended::refused(failure);
+            let ended = Ended { effect, ..Ended::refused(failure) };
             let flight = self.flight(id, None, CancellationToken::new());
             self.settle(lease, before, &policy, ended, flight).await;
         }

@@ -248,6 +248,10 @@ impl Sagas for Immediate {
         self.now(|inner| inner.expire_sagas(now))
     }
 
+    fn next_expiry(&self) -> Answer<Option<Timestamp>> {
+        self.now(|inner| inner.next_expiry())
+    }
+
     fn abandon(&self, id: SagaId, by: String, now: Timestamp) -> Answer<Option<SagaState>> {
         self.now(|inner| inner.abandon(id, by, now))
     }

@@ -48,6 +48,8 @@ pub(crate) async fn serve(dispatcher: &Arc<Dispatcher>, stop: CancellationToken)
         Err(error) => return Err(error.into()),
     };
     service.waiting().await?;
+    // The client is gone, and its calls are ended; what they did is taken back before the host is gone, too.
+    drain(dispatcher).await;
     Ok(())
 }
 

@@ -42,7 +42,8 @@ pub struct SqliteSettings {
     pub locks: PathBuf,
     /// Bounds of the queue.
     pub bounds: Bounds,
-    /// Bytes of the file, its write-ahead log not counted; 0 is no bound. Over it, it is as if the disk were full.
+    /// Bytes of the file, its write-ahead log not counted; 0 is no bound. Over it nothing begins; what has begun can still end,
+    /// and be taken back, within a quarter more, at least 4 MiB. Over that, it is as if the disk were full.
     pub max_size: u64,
     /// Whether commits are synced. Anything but [`Synchronous::Full`] loses what was answered when the power fails.
     pub synchronous: Synchronous,
@@ -91,8 +92,11 @@ pub struct Sqlite {
     writer: Writer,
     readers: Readers,
     bounds: Bounds,
+    max_size: u64,
 }
 
+/// Bytes that are left, when the file is as large as it may be, for what has begun.
+const ROOM_TO_END: u64 = 4 << 20;
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -100,12 +104,13 @@ impl Sqlite {
     /// A journal that is opened with its first use. Every operation answers why that is not possible.
     #[must_use]
     pub fn lazy(settings: SqliteSettings, clock: Arc<dyn Clock>) -> Self {
-        let bounds = settings.bounds;
+        let (bounds, max_size) = (settings.bounds, settings.max_size);
         let settings = Arc::new(settings);
         Self {
             writer: Writer::start(Arc::clone(&settings), clock),
             readers: Readers::start(settings),
             bounds,
+            max_size,
         }
     }
 
@@ -158,7 +163,8 @@ fn connect(settings: &SqliteSettings, check: bool) -> Result<Connection, Journal
         schema::ensure(db, &file)?;
         if settings.max_size > 0 {
             let page: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(failed)?;
-            let pages = i64::try_from(settings.max_size).unwrap_or(i64::MAX) / page.max(1);
+            let most = settings.max_size.saturating_add((settings.max_size / 4).max(ROOM_TO_END));
+            let pages = i64::try_from(most).unwrap_or(i64::MAX) / page.max(1);
             db.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(())).map_err(failed)?;
         }
         Ok(())
@@ -175,6 +181,21 @@ fn connect(settings: &SqliteSettings, check: bool) -> Result<Connection, Journal
     Ok(db)
 }
 
+/// Whether anything more may begin.
+fn room(db: &Connection, max_size: u64) -> Result<(), JournalError> {
+    if max_size == 0 {
+        return Ok(());
+    }
+    let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
+    let used = (pragma("page_count")? - pragma("freelist_count")?).saturating_mul(pragma("page_size")?);
+    if used.unsigned_abs() < max_size {
+        return Ok(());
+    }
+    Err(JournalError::Unavailable(format!(
+        "it is as large as it may be (`journal.max_size`, {max_size} bytes)"
+    )))
+}
+
 /// What SQLite says, sorted by what it means for the one who asked.
 fn failed(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
@@ -188,8 +209,11 @@ fn failed(error: rusqlite::Error) -> JournalError {
 
 impl Journal for Sqlite {
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun> {
-        let bounds = self.bounds;
-        self.writer.run(move |db, owner| calls::begin(db, owner, &intent, bounds, now))
+        let (bounds, max_size) = (self.bounds, self.max_size);
+        self.writer.run(move |db, owner| {
+            room(db, max_size)?;
+            calls::begin(db, owner, &intent, bounds, now)
+        })
     }
 
     fn settle(&self, lease: Lease, ending: Ending, now: Timestamp) -> Answer<Settled> {

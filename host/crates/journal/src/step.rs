@@ -109,6 +109,12 @@ impl SagaStep {
 pub fn undo_order(steps: &[SagaStep]) -> Vec<CallId> {
     let here: HashSet<CallId> = steps.iter().map(|step| step.call.id).collect();
     let mut children: HashMap<Option<CallId>, Vec<CallId>> = HashMap::new();
+    // Calls of an agent may overlap: who ended last had the last effect.
+    let mut steps: Vec<&SagaStep> = steps.iter().collect();
+    steps.sort_by_key(|step| {
+        let Record { ended, dead, enqueued, begun, .. } = step.call;
+        ended.or(dead).or(enqueued).unwrap_or(begun)
+    });
     for step in steps {
         // One whose maker is not among them stands at the top.
         let parent = step.of.parent.filter(|parent| here.contains(parent));

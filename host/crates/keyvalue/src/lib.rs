@@ -145,9 +145,10 @@ impl KeyValue for Store {
 
     fn remove(&self, bucket: &str, prefix: &str) -> Result<(), KeyValueError> {
         self.with(|db| {
-            // Not LIKE, whose wildcards may stand in the text; a range, so that the index serves.
+            // Not LIKE, whose wildcards may stand in the text; a range with two ends, so that the index serves.
             db.prepare_cached(
-                "DELETE FROM entries WHERE bucket = ?1 AND key >= ?2 AND substr(key, 1, length(?2)) = ?2",
+                "DELETE FROM entries WHERE bucket = ?1 AND key >= ?2 AND key < ?2 || char(1114111) \
+                 AND substr(key, 1, length(?2)) = ?2",
             )
             .and_then(|mut delete| delete.execute(params![bucket, prefix]))
             .map(drop)

@@ -89,7 +89,8 @@ impl Tool {
             skill: SkillName::host(),
             digest: Digest::of(self.name.as_bytes()),
             loaded: 0,
-            timeout: Duration::from_secs(60),
+            // Whoever waits for something to be taken back is answered before.
+            timeout: recovery.patience() + Duration::from_secs(60),
             calls_tools: false,
             invoke: Arc::new(Asked { recovery: Arc::downgrade(recovery), answer: self.answer }),
         };
@@ -124,7 +125,8 @@ impl Future for Asking {
             None => Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "it was ended"))),
         };
         // No guest runs.
-        result.map(|result| Report { result: result.map(Outcome::Reply), usage: Usage::default() })
+        let usage = Usage { started: true, ..Usage::default() };
+        result.map(|result| Report { result: result.map(Outcome::Reply), usage })
     }
 }
 

@@ -104,7 +104,15 @@ impl Attempts<'_> {
             };
             tally.attempts += 1;
             call.attempt = self.earlier.saturating_add(tally.attempts);
-            let (result, may_repeat) = self.one(call.clone(), permits, tally).await;
+            let result = self.one(call.clone(), permits, tally).await;
+            let mut may_repeat = true;
+            if let Some(scope) = self.scope {
+                // What it made others do may go on, or be taken back, after it was ended. No permit is held here.
+                scope.rest().await;
+                let changed = scope.notes().changed;
+                tally.changed |= changed;
+                may_repeat = !changed;
+            }
             let failure = match result {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
@@ -187,14 +195,8 @@ impl Attempts<'_> {
         Failure { retry_after: refused.retry_after, ..Failure::new(FailureKind::CircuitOpen, text) }
     }
 
-    /// One attempt, with its result checked and its verdict told. Also answers whether the call may be repeated as far
-    /// as the calls go that it made.
-    async fn one(
-        &self,
-        mut call: Call,
-        permits: Permits,
-        tally: &mut Tally,
-    ) -> (Result<Reply, Failure>, bool) {
+    /// One attempt, with its result checked and its verdict told.
+    async fn one(&self, mut call: Call, permits: Permits, tally: &mut Tally) -> Result<Reply, Failure> {
         let began = self.clock.now();
         let deadline = match self.tool.policy.retry.attempt_timeout {
             Some(limit) => self.deadline.of_attempt(began, limit),
@@ -223,7 +225,7 @@ impl Attempts<'_> {
         }
         self.at_stake.store(false, Ordering::Relaxed);
         let notes = self.scope.map_or_else(Notes::default, Scope::notes);
-        tally.changed |= notes.changed || (changes && effect == Effect::Unknown);
+        tally.changed |= changes && effect == Effect::Unknown;
         let verdict = match &result {
             Ok(reply) => self.tool.policy.counting.of_reply(reply),
             // A callee's refusal that is passed on says nothing of the one who passes it on.
@@ -239,7 +241,7 @@ impl Attempts<'_> {
         let Permits { breaker, waited, _skill, _caller } = permits;
         tally.usage.queued += waited;
         told(self.whose(), breaker.record(verdict, took, now));
-        (result, !notes.changed)
+        result
     }
 
     /// The reply as a client may see it.

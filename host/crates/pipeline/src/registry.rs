@@ -12,8 +12,8 @@ use std::{
 
 use skillhost_core::{Caller, Entry, SkillName};
 use skillhost_policy::{
-    BreakerSettings, CachePolicy, CircuitBreaker, ConcurrencyLimit, Counts, RateLimit, RateLimiter,
-    RetryBudget,
+    BreakerSettings, CachePolicy, CircuitBreaker, ConcurrencyLimit, Counts, FilterMode, RateLimit,
+    RateLimiter, RetryBudget,
 };
 
 use crate::{
@@ -124,6 +124,11 @@ impl Registry {
         let policies = Arc::clone(&self.read().policies);
         let skill = policies.skills.get(skill).unwrap_or(&policies.defaults);
         Arc::clone(tool.and_then(|tool| skill.tools.get(tool)).unwrap_or(&skill.defaults))
+    }
+
+    pub(crate) fn filter_of(&self, skill: &str) -> FilterMode {
+        let policies = Arc::clone(&self.read().policies);
+        policies.skills.get(skill).unwrap_or(&policies.defaults).filter
     }
 
     /// What a skill's tools read may have changed.

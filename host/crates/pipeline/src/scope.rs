@@ -195,10 +195,19 @@ impl Scope {
         self.steps.load(Ordering::Acquire)
     }
 
-    /// Wait until none of the calls it made runs any more.
+    /// Wait until none of the calls it made runs any more, or is being taken back.
     pub(crate) async fn rest(&self) {
         self.children.close();
         self.children.wait().await;
+        // There may be another attempt.
+        self.children.reopen();
+    }
+
+    /// Tell the call that made this one whether something of it stays.
+    pub(crate) fn note_above(&self, changed: bool) {
+        if let Some(above) = &self.above {
+            above.note(Notes { refused: false, changed });
+        }
     }
 
     fn may_call(&self, tool: &str) -> Result<(), Failure> {

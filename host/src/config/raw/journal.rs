@@ -28,7 +28,8 @@ pub(crate) struct Journal {
     #[schemars(schema_with = "duration")]
     pub(crate) keep: Option<Duration>,
     /// Size of the file `journal.sqlite` in the data folder, 1 MiB to 1 TiB; 0 for no bound. Over it, calls that must be
-    /// written down are refused, and others go on.
+    /// written down are refused, and others go on; what has begun can still end, and be taken back, within a quarter more, at
+    /// least 4 MiB.
     #[serde(serialize_with = "units::write_size")]
     #[schemars(schema_with = "size")]
     pub(crate) max_size: Option<ByteSize>,

@@ -7,6 +7,7 @@ use super::{
     calls, failed, letters,
     rows::{self, damaged, int, maybe_time, nth, time},
     steps::{set_undo, step, steps},
+    undo,
 };
 use crate::{
     Afterwards, Intent, JournalError, Left, NotOpen, OnExpiry, Problem, RollBack, Rolling, Saga, SagaFilter,
@@ -363,6 +364,7 @@ pub(super) fn abandon(
         end(db, id, SagaState::Abandoned, Some(&format!("given up by {by}")), now)
     };
     work().map_err(failed)?;
+    undo::unstick(db, &self::steps(db, id)?, now)?;
     Ok(Some(SagaState::Abandoned))
 }
 

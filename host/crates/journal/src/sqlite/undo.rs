@@ -1,5 +1,7 @@
 //! Taking steps back, under the lease of their saga.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 use skillhost_core::{CallId, Digest, SagaId};
 
@@ -112,14 +114,22 @@ pub(super) fn rolled_back(
         .and_then(|mut update| update.execute(params![lease.id.as_bytes(), number_of(state), int(now)]))
         .map_err(failed)?;
     afterwards(db, lease.id, state, now)?;
-    // A saga that was stuck because of this one may not be any more.
-    if let Some(held) = step(db, lease.id.call())?.and_then(|step| step.of.saga)
-        && get(db, held)?.is_some_and(|saga| saga.state == SagaState::Stuck)
-    {
-        let state = SagaState::of(&steps(db, held)?);
-        db.prepare_cached("UPDATE sagas SET state = ?2, ended_at = ?3 WHERE id = ?1")
-            .and_then(|mut update| update.execute(params![held.as_bytes(), number_of(state), int(now)]))
-            .map_err(failed)?;
-    }
+    unstick(db, &steps(db, lease.id)?, now)?;
     Ok(Some(state))
+}
+
+/// Sagas that were stuck because of one of these steps may not be any more.
+pub(super) fn unstick(db: &Connection, steps: &[SagaStep], now: Timestamp) -> Result<(), JournalError> {
+    let all = steps.iter().flat_map(|step| {
+        [Some(SagaId::from(step.call.id)), Some(step.of.root.into()), step.of.saga].into_iter().flatten()
+    });
+    for id in all.collect::<BTreeSet<_>>() {
+        if get(db, id)?.is_some_and(|saga| saga.state == SagaState::Stuck) {
+            let state = SagaState::of(&self::steps(db, id)?);
+            db.prepare_cached("UPDATE sagas SET state = ?2, ended_at = ?3 WHERE id = ?1")
+                .and_then(|mut update| update.execute(params![id.as_bytes(), number_of(state), int(now)]))
+                .map_err(failed)?;
+        }
+    }
+    Ok(())
 }

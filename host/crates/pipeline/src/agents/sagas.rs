@@ -39,7 +39,7 @@ pub(super) fn begin(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         input,
         output: Some(output),
         read_only: false,
-        idempotent: true,
+        idempotent: false,
         destructive: false,
         answer: |recovery, call| Box::pin(do_begin(recovery, call)),
     };

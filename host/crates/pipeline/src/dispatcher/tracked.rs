@@ -7,13 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use futures::FutureExt as _;
 use serde_json::Value;
 use skillhost_core::{Call, Effect, Entry, Failure, FailureKind, Reply, SagaId};
 use skillhost_journal::{Delivery, Key, Priority, SagaState, Token};
-use skillhost_policy::{RedeliveryPolicy, cacheable, secret};
+use skillhost_policy::{FilterMode, RedeliveryPolicy, cacheable, secret};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -92,6 +93,11 @@ impl Dispatcher {
         self.registry.changed(skill);
     }
 
+    /// What becomes of what a skill's results should not hold.
+    pub(crate) fn filter_of(&self, skill: &str) -> FilterMode {
+        self.registry.filter_of(skill)
+    }
+
     /// What counts for a tool, by its full name.
     pub(crate) fn policy_of(&self, skill: &str, tool: &str) -> Arc<ToolPolicy> {
         let catalog = self.catalog();
@@ -135,6 +141,7 @@ impl Dispatcher {
             above.clone(),
             saga,
         );
+        let mut begin = None;
         match (&self.recovery, resume) {
             (Some(_), Some(resume)) => {
                 self.charge(through, &call.caller).await?;
@@ -150,21 +157,7 @@ impl Dispatcher {
                     return Ok(answered(held, promises, run));
                 }
                 self.charge(through, &call.caller).await?;
-                // 7. The intent, and the key with it: nothing has begun yet that could be lost.
-                scope.write_down_above().await?;
-                let plan = Plan { durable, priority, ..scope.plan(key) };
-                loop {
-                    if let Some((lease, before)) = recovery.begin(&plan).await? {
-                        scope.begun(lease, before);
-                        break;
-                    }
-                    // Another was first. It may have ended without an effect by the time we look.
-                    if let Some(key) = &plan.key
-                        && let Some(held) = recovery.held(&call, tool, key, through.cancel).await?
-                    {
-                        return Ok(answered(held, promises, run));
-                    }
-                }
+                begin = Some(Begin { key, durable, priority });
             }
             _ => self.charge(through, &call.caller).await?,
         }
@@ -183,6 +176,7 @@ impl Dispatcher {
             dispatcher: this,
             scope,
             call,
+            begin,
             entry: through.entry.clone(),
             skill: Arc::clone(through.skill),
             tool: Arc::clone(through.tool),
@@ -201,7 +195,9 @@ impl Dispatcher {
         let _gone = Leaving { attended, cancel: (!durable).then_some(cancel) };
         let patience = through.tool.policy.patience;
         let waits = durable && !again;
-        let Finished { result, tally, settled, undoable, standing, rolling } = tokio::select! {
+        let bearable = self.recovery.as_ref().filter(|_| !durable && !nested && !again);
+        let too_long = bearable.map(|recovery| through.deadline.at() + recovery.patience());
+        let Finished { result, held, tally, settled, undoable, standing, rolling } = tokio::select! {
             // It contains its panics.
             ended = &mut task => ended.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?,
             () = tokio::time::sleep(patience), if waits => {
@@ -211,7 +207,17 @@ impl Dispatcher {
                 return Ok(reply);
             }
             () = through.cancel.cancelled(), if waits => return Err(cancelled()),
+            // Its guest was ended at the deadline; what it made others do is still being taken back.
+            () = until(too_long) => {
+                run.effect = Some(Effect::Unknown);
+                run.rollback = Some(RolledBack::pending(id.into()));
+                let text = format!("the call took longer than {} and was ended", through.deadline.told());
+                return Err(Failure::new(FailureKind::Timeout, text));
+            }
         };
+        if let Some(held) = held {
+            return Ok(answered(held, promises, run));
+        }
         (run.tally, run.standing, run.settled) = (tally, standing, settled);
         run.undoable = undoable && result.is_ok() && self.recovery.as_ref().is_some_and(|r| r.saga_tools());
         if let (Some(rolling), Some(recovery)) = (rolling, &self.recovery) {
@@ -275,6 +281,48 @@ impl Dispatcher {
     }
 }
 
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How a call is written down before it begins.
+struct Begin {
+    key: Option<Key>,
+    durable: bool,
+    priority: Option<Priority>,
+}
+
+impl Begin {
+    /// Write the intent down, and the key with it: nothing has begun yet that could be lost. Answers what its key gives, when
+    /// another call has it by now. On the call's own task: what was asked of the journal happens, whoever goes away.
+    async fn write_down(
+        self,
+        recovery: &Arc<Recovery>,
+        scope: &Scope,
+        call: &Call,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Held>, Failure> {
+        scope.write_down_above().await?;
+        let Self { key, durable, priority } = self;
+        let plan = Plan { durable, priority, ..scope.plan(key) };
+        loop {
+            if let Some((lease, before)) = recovery.begin(&plan).await? {
+                scope.begun(lease, before);
+                return Ok(None);
+            }
+            // Another was first. It may have ended without an effect by the time we look.
+            if let Some(key) = &plan.key
+                && let Some(held) = recovery.held(call, plan.tool, key, cancel).await?
+            {
+                return Ok(Some(held));
+            }
+        }
+    }
+}
+
 /// Taking back what a call did.
 enum Rolling {
     /// By a task that may be left alone.
@@ -288,6 +336,8 @@ struct Work {
     dispatcher: Arc<Dispatcher>,
     scope: Arc<Scope>,
     call: Call,
+    /// How it is written down; none when it was before, or need not be.
+    begin: Option<Begin>,
     entry: Entry,
     skill: Arc<crate::registry::SkillState>,
     tool: Arc<crate::registry::ToolState>,
@@ -301,6 +351,8 @@ struct Work {
 /// What became of it.
 struct Finished {
     result: Result<Reply, Failure>,
+    /// It was not made: another has its key.
+    held: Option<Held>,
     tally: Tally,
     settled: bool,
     /// Whether there is something that can be taken back.
@@ -309,12 +361,19 @@ struct Finished {
     rolling: Option<Rolling>,
 }
 
+impl Finished {
+    fn new(result: Result<Reply, Failure>, tally: Tally) -> Self {
+        Self { result, held: None, tally, settled: false, undoable: false, standing: None, rolling: None }
+    }
+}
+
 impl Work {
     async fn run(self, nested: bool, flight: Option<crate::recovery::Flight>) -> Finished {
         let Self {
             dispatcher,
             scope,
             call,
+            begin,
             entry,
             skill,
             tool,
@@ -334,8 +393,25 @@ impl Work {
             earlier,
         };
         let mut tally = Tally::default();
+        if let (Some(begin), Some(recovery)) = (begin, &dispatcher.recovery) {
+            let refused = match begin.write_down(recovery, &scope, &call, &cancel).await {
+                Ok(None) => None,
+                Ok(Some(held)) => Some((Err(cancelled()), Some(held))),
+                Err(failure) => Some((Err(failure), None)),
+            };
+            if let Some((result, held)) = refused {
+                return Finished { held, ..Finished::new(result, tally) };
+            }
+        }
         let at_stake = AtomicBool::new(false);
-        let attempts = Box::pin(dispatcher.attempts(&through, call, &mut tally, &at_stake, Some(&scope)));
+        let attempts = async {
+            // Whoever wanted it may have gone away while it was written down.
+            if cancel.is_cancelled() {
+                return Err(cancelled());
+            }
+            dispatcher.attempts(&through, call, &mut tally, &at_stake, Some(&scope)).await
+        };
+        let attempts = Box::pin(attempts);
         let mut result = AssertUnwindSafe(attempts).catch_unwind().await.unwrap_or_else(|_| {
             Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
         });
@@ -345,8 +421,7 @@ impl Work {
             guest.await;
         }
         let token = result.as_mut().ok().and_then(|reply| reply.undo_token.take());
-        let mut finished =
-            Finished { result, tally, settled: false, undoable: false, standing: None, rolling: None };
+        let mut finished = Finished::new(result, tally);
         let (Some(recovery), Some(flight)) = (&dispatcher.recovery, flight) else { return finished };
         let Some((lease, mut before)) = scope.written() else {
             if let Err(failure) = &finished.result
@@ -384,6 +459,9 @@ impl Work {
         } else if settled.later {
             finished.rolling = Some(Rolling::Over(RolledBack::pending(lease.id.into())));
         }
+        // Told by itself, and not by its caller: that one may not wait for it any more.
+        let taken_back = matches!(&finished.rolling, Some(Rolling::Over(report)) if report.is_clean());
+        scope.note_above(finished.tally.changed && !taken_back);
         finished
     }
 }

@@ -8,28 +8,39 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use skillhost_core::{
     Call, CallId, ClientFeatures, Failure, FailureKind, NoClient, NoTools, SagaId, SkillName, Undo,
+    text::bounded,
 };
 use skillhost_journal::{
-    JournalError, SagaLease, SagaState, Settled, State, ToUndo, Token, UndoEnd, undo_order,
+    JournalError, SagaLease, SagaState, SagaStep, Settled, State, ToUndo, Token, UndoEnd, undo_order,
 };
-use skillhost_policy::{Deadline, Taken, UndoPolicy, taken};
+use skillhost_policy::{Deadline, FilterMode, Taken, UndoPolicy, content_filter, taken};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{AILING, Aloft, ELSEWHERE, POLL, Recovery, RolledBack, arguments};
 use crate::attempt;
 
+/// Bytes of the reason why a step stays.
+const MAX_WHY: usize = 1 << 10;
+
 /// Somebody else has the saga by now.
 struct Fenced;
 
 impl Recovery {
     /// Take a saga back. Answers what that came to; where somebody else has it by now, that it is pending.
-    pub(crate) async fn compensate(self: Arc<Self>, lease: SagaLease) -> RolledBack {
+    pub(crate) fn compensate(self: Arc<Self>, lease: SagaLease) -> impl Future<Output = RolledBack> + Send {
         let id = lease.id;
-        let (_over, waiting) = watch::channel(());
+        let (over, waiting) = watch::channel(());
+        // Before anybody looks for it.
         self.rolling().insert(id, waiting);
+        self.compensated(lease, over)
+    }
+
+    async fn compensated(self: Arc<Self>, lease: SagaLease, over: watch::Sender<()>) -> RolledBack {
+        let id = lease.id;
         let ended = self.take_back(lease).await;
         self.rolling().remove(&id);
+        drop(over);
         match ended {
             Ok(report) => {
                 let (state, undone, stays) = (report.state.as_str(), report.undone, report.stays.len());
@@ -108,8 +119,14 @@ impl Recovery {
             };
             let policy = self.undo_policy(&step);
             self.changes(&step.call.skill);
-            let result = self.try_back(&step, &policy).await;
+            let (result, started) = self.try_back(&step, &policy).await;
             self.changes(&step.call.skill);
+            if !started && result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Overloaded) {
+                // There was no instance for it: nothing was tried.
+                tokio::time::sleep(AILING).await;
+                continue;
+            }
+            let result = result.map_err(|failure| self.filtered(&step.call.skill, failure));
             let tries = step.tries.saturating_add(1);
             let judged = taken(result.as_ref().copied(), tries, &policy, fastrand::f64());
             let why = || match &result {
@@ -176,7 +193,29 @@ impl Recovery {
     }
 
     /// One try: what each attempt left behind, newest first. Nothing at all may have been left, which the skill must cope with.
-    async fn try_back(&self, step: &ToUndo, policy: &UndoPolicy) -> Result<(), Failure> {
+    async fn try_back(&self, step: &ToUndo, policy: &UndoPolicy) -> (Result<(), Failure>, bool) {
+        let mut started = false;
+        let result = self.tokens_back(step, policy, &mut started).await;
+        (result, started)
+    }
+
+    /// A message reaches the model, too.
+    fn filtered(&self, skill: &str, failure: Failure) -> Failure {
+        let dispatcher = self.dispatcher.get().and_then(std::sync::Weak::upgrade);
+        let mode = dispatcher.map_or_else(FilterMode::default, |dispatcher| dispatcher.filter_of(skill));
+        let message = bounded(failure.message.clone(), MAX_WHY);
+        match content_filter::filter_text(&message, mode) {
+            Some((message, _)) => Failure { message, ..failure },
+            None => Failure { message, ..failure },
+        }
+    }
+
+    async fn tokens_back(
+        &self,
+        step: &ToUndo,
+        policy: &UndoPolicy,
+        started: &mut bool,
+    ) -> Result<(), Failure> {
         let record = &step.call;
         let stuck = |text: String| Failure::new(FailureKind::Permanent, text);
         let skill = SkillName::new(&record.skill).map_err(|error| stuck(error.to_string()))?;
@@ -222,8 +261,9 @@ impl Recovery {
                 tools: Arc::new(NoTools),
                 undo: None,
             };
-            let started = version.undo(Undo { call, token: token.map(ToOwned::to_owned), force: step.force });
-            let (report, lingering) = attempt::run(started, deadline, &CancellationToken::new()).await;
+            let undo = version.undo(Undo { call, token: token.map(ToOwned::to_owned), force: step.force });
+            let (report, lingering) = attempt::run(undo, deadline, &CancellationToken::new()).await;
+            *started |= report.usage.started;
             // No two at once.
             if let Some(guest) = lingering {
                 guest.await;
@@ -256,14 +296,23 @@ impl Recovery {
         self.rolling.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    async fn is_part_of_a_rollback(&self, steps: &[SagaStep]) -> Result<bool, JournalError> {
+        match steps.first().and_then(|step| step.of.saga) {
+            Some(held) => {
+                Ok(self.journal.saga(held).await?.is_some_and(|saga| saga.state == SagaState::RollingBack))
+            }
+            None => Ok(false),
+        }
+    }
+
     /// Where a roll-back is by now.
     pub(crate) async fn rolled_back(&self, id: SagaId) -> Result<RolledBack, JournalError> {
         let steps = self.journal.steps(id).await?;
         let runs = steps.iter().any(|step| step.call.state == State::Running);
         let state = match self.journal.saga(id).await? {
             Some(saga) => saga.state,
-            // It is taken back when it has ended.
-            None if runs => SagaState::RollingBack,
+            // It is taken back when it has ended, or as part of a saga.
+            None if runs || self.is_part_of_a_rollback(&steps).await? => SagaState::RollingBack,
             None => SagaState::of(&steps),
         };
         Ok(RolledBack::of(id, state, &steps))

@@ -142,7 +142,11 @@ pub(super) fn undoable(
     let invoke = Arc::new(Fake { script, running: Arc::clone(&running), started: true, undo: Some(undo) });
     let tool = |(name, undoable): (String, bool)| {
         let full = ToolName::prefixed(&skill, &name).unwrap();
-        let annotations = Annotations { read_only: Some(name.starts_with("look")), ..Annotations::default() };
+        let annotations = Annotations {
+            read_only: Some(name.starts_with("look")),
+            idempotent: Some(name.starts_with("same")),
+            ..Annotations::default()
+        };
         let own = ToolSpec { name, undoable, annotations, ..Arc::into_inner(spec(ANY, None)).unwrap() };
         (full, Entry { calls_tools: true, ..entry(&skill, Arc::new(own), invoke.clone()) })
     };

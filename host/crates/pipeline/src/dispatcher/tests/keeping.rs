@@ -76,7 +76,12 @@ impl Keeping {
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(Wall { began: tokio::time::Instant::now() });
         let inner = Sqlite::lazy(sqlite, Arc::clone(&clock));
-        let journal = Arc::new(Immediate { inner, ailing: AtomicBool::new(false) });
+        let journal = Arc::new(Immediate {
+            inner,
+            ailing: AtomicBool::default(),
+            slow: AtomicBool::default(),
+            go: Arc::default(),
+        });
         let sealer = Sealer::new(path.join("journal.key"));
         let recovery = Recovery::new(journal.clone(), sealer, clock, settings);
         Self { recovery, journal, folder }
@@ -133,6 +138,9 @@ pub(super) struct Immediate {
     inner: Sqlite,
     /// Whether the disk is full.
     pub(super) ailing: AtomicBool,
+    /// Whether intents are answered only when `go` says so, though they are written at once.
+    pub(super) slow: AtomicBool,
+    pub(super) go: Arc<tokio::sync::Notify>,
 }
 
 impl Immediate {
@@ -147,7 +155,15 @@ impl Immediate {
 
 impl Journal for Immediate {
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun> {
-        self.now(|inner| inner.begin(intent, now))
+        let answer = self.now(|inner| inner.begin(intent, now));
+        if !self.slow.load(Ordering::SeqCst) {
+            return answer;
+        }
+        let go = Arc::clone(&self.go);
+        Box::pin(async move {
+            go.notified().await;
+            answer.await
+        })
     }
 
     fn settle(&self, lease: Lease, ending: Ending, now: Timestamp) -> Answer<Settled> {
@@ -349,6 +365,7 @@ pub(super) fn plainly() -> Policies {
         skill.breaker.mode = Mode::Disabled;
         tool.redelivery.retry.delays = Delays::Listed(Arc::new([Duration::from_secs(10)]));
         tool.redelivery.retry.jitter = false;
+        tool.undo.retry.jitter = false;
         tool.redelivery.retry.attempts = 3;
     })
 }

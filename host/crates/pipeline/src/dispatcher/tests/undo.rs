@@ -1,6 +1,6 @@
 //! Taking back what calls did, case by case. `undo_property.rs` has the rule.
 
-use skillhost_journal::{SagaState, Sagas as _};
+use skillhost_journal::{SagaState, Sagas as _, State};
 
 use super::{keeping::*, undoing::*, *};
 use crate::Sagas;
@@ -333,6 +333,85 @@ async fn an_undo_makes_kept_results_worthless() {
     let now = bench.make(&look).await;
     assert_eq!(now.cached, None);
     assert_ne!(now.result.unwrap().content, seen.result.unwrap().content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_away_while_a_call_is_written_down_leaves_nothing_that_runs() {
+    let world = Shared::default();
+    let bench = bench_of(&world);
+    let journal = Arc::clone(&bench.keeping().journal);
+    journal.slow.store(true, Ordering::SeqCst);
+    let running = bench.spawn_request(request("fake_do0", Node::put("a", "x").arguments()));
+    bench.settle().await;
+    assert_eq!(bench.keeping().rows(), 1, "it is written, and nobody was told");
+    running.abort();
+    bench.settle().await;
+    journal.go.notify_one();
+    bench.settle().await;
+    let calls = journal.calls_of(Caller::local(), None, None, 9).await.unwrap();
+    assert_eq!((calls.len(), calls[0].call.state), (1, State::Failed));
+    assert!(world.lock().unwrap().events.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_not_repeated_before_what_the_last_one_set_off_is_taken_back() {
+    let world = Shared::default();
+    let bench = bench_of(&world);
+    // Longer than the attempt, and its undo takes a second try.
+    let child = Node::put("a", "x").ending(End::Hang).back(Back::Flaky(1));
+    let response = bench.dispatcher.call(request("fake_same0", Node::tree(vec![child]).arguments())).await;
+    assert_eq!(response.attempts, 2);
+    assert!(response.rollback.as_ref().unwrap().is_clean(), "{response:?}");
+    let kinds: Vec<_> =
+        world.lock().unwrap().events.iter().map(|event| matches!(event, Event::Done(..))).collect();
+    assert_eq!(kinds, [true, false, true, false]);
+    assert!(values(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_ever_for_what_callees_are_taken_back() {
+    let world = Shared::default();
+    let keeping = Keeping::new(|settings, _| settings.undo_patience = Duration::from_secs(2));
+    let bench = process(&world, keeping);
+    // Its undo is tried for longer than anybody waits.
+    let child = Node::put("a", "x").ending(End::Trap).back(Back::Flaky(4));
+    let mut tree = Node::tree(vec![child.clone(), child.clone(), child]);
+    tree.calls.iter_mut().for_each(|(_, ignore)| *ignore = true);
+    let began = tokio::time::Instant::now();
+    let response = bench.make(&tree).await;
+    assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
+    assert_eq!(response.rollback.clone().map(|rollback| rollback.state), Some(SagaState::RollingBack));
+    assert_eq!(failed(response).kind, FailureKind::Timeout);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(values(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_overlap_are_taken_back_by_their_ends() {
+    let world = with(&[("a", "0")]);
+    let bench = bench_of(&world);
+    let saga = begin(&bench, json!({})).await;
+    // It begins first, and changes the key last.
+    let slow = Node::tree(vec![Node::put("other", "x"), Node::put("a", "2")]);
+    let journal = Arc::clone(&bench.keeping().journal);
+    let (dispatcher, first) = (Arc::clone(&bench.dispatcher), saga.clone());
+    world.lock().unwrap().at = Some((1, Box::new(move || journal.slow.store(true, Ordering::SeqCst))));
+    let running = tokio::spawn(async move {
+        let arguments = json!({"saga": first, "tool": slow.tool(0), "arguments": slow.arguments()});
+        dispatcher.call(request("saga_call", arguments)).await
+    });
+    bench.settle().await;
+    let journal = Arc::clone(&bench.keeping().journal);
+    journal.slow.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    step(&bench, &saga, &Node::put("a", "1")).await.result.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    journal.go.notify_one();
+    running.await.unwrap().result.unwrap();
+    assert_eq!(values(&world)[0].1, "2");
+    let report = bench.ask("saga_rollback", json!({"saga": saga})).await;
+    assert_eq!(report["state"], "rolled-back", "{report}");
+    assert_eq!(values(&world), [("a".into(), "0".into())]);
 }
 
 #[tokio::test(start_paused = true)]

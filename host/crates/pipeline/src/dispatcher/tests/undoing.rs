@@ -263,12 +263,21 @@ pub(super) fn process(world: &Shared, keeping: Keeping) -> Bench {
     let script: fake::Script = Box::new(move |call| Box::pin(run(Arc::clone(&doing), call)));
     let undo: UndoScript = Box::new(move |undo| Box::pin(back(Arc::clone(&undoing), undo)));
     let names = (0..5).flat_map(|depth| {
-        [("do", true), ("forever", false), ("look", false)]
+        [("do", true), ("same", true), ("forever", false), ("look", false)]
             .map(|(word, back)| (format!("{word}{depth}"), back))
     });
-    let policies = with_tool(plainly(), "look0", |tool| {
+    let mut policies = with_tool(plainly(), "look0", |tool| {
         tool.cache = Some(CachePolicy { ttl: Duration::from_secs(60), shared: false });
     });
+    let again = with_tool(plainly(), "same0", |tool| {
+        tool.retry.attempts = 2;
+        tool.retry.delays = Delays::Listed(Arc::new([Duration::from_millis(10)]));
+        tool.retry.attempt_timeout = Some(Duration::from_secs(1));
+    });
+    for (name, skill) in again.skills {
+        let both = policies.skills.get_mut(&name).map(Arc::make_mut).unwrap();
+        both.tools.extend(skill.tools.clone());
+    }
     let (bench, invoke) = fake::undoable(names, script, undo, policies, keeping);
     bench.keeping().recovery.use_versions(Arc::new(Only(invoke)));
     bench

@@ -144,7 +144,7 @@ fn an_undo_runs_under_the_grants_of_today() {
     let refused = undo(&mut client, &call);
     assert_eq!(refused["structuredContent"]["state"], "stuck", "{refused}");
     assert_eq!(world(&host), with_keys(&[("a", "1")]));
-    // Every command writes the file as it was, and the host follows it.
+    // The next command writes the file as it was, and the host follows it.
     eventually(|| {
         let report = host.json(&["saga", "resume", &call, "--json"]);
         (report["state"] == "rolled-back").then_some(())

@@ -161,7 +161,10 @@ impl Host {
     /// The binary with these arguments, this host's folders, and no environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let config = self.root.path().join("skillhost.toml");
-        fs::write(&config, &self.config).expect("written");
+        // A running host follows the file: written only when it is another.
+        if fs::read_to_string(&config).ok().as_ref() != Some(&self.config) {
+            fs::write(&config, &self.config).expect("written");
+        }
         let mut command = Command::new(binary());
         command
             .args(args)

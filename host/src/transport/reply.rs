@@ -11,7 +11,7 @@ use rmcp::{
     },
 };
 use serde_json::{Map, Value, json};
-use skillhost_core::{Block, Content, Effect, Failure, FailureKind, Reply, ResourceBody};
+use skillhost_core::{Block, Content, Effect, Failure, FailureKind, Hint, Reply, ResourceBody};
 use skillhost_pipeline::{Response, StandIn};
 use skillhost_policy::Findings;
 
@@ -91,7 +91,8 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
             _ => {
                 let mut text = match &response.rollback {
                     None => told(&failure, response.effect),
-                    Some(rollback) if rollback.is_clean() => {
+                    // Whether to check first is known by now.
+                    Some(rollback) if rollback.is_clean() && failure.kind.hint() != Hint::CheckFirst => {
                         format!("{}\n{}", told(&failure, response.effect), rollback.told())
                     }
                     // What the kind alone would say is not true of what stays.

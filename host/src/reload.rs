@@ -93,6 +93,7 @@ async fn follow(
             ("log", next.log != current.log),
             ("journal", next.journal != current.journal),
             ("dead_letters", next.dead_letters != current.dead_letters),
+            ("sagas", next.sagas != current.sagas),
             ("admin", next.admin != current.admin),
             ("limits.cache_size", next.limits.cache_size != current.limits.cache_size),
         ] {

@@ -192,8 +192,10 @@ fn changes_of_the_configuration_count_at_once() {
     };
     let loaded = |line: &serde_json::Value| line["message"] == "skill ready" && line["skill"] == "faulty";
     // Taken away.
-    put("[skills.faulty]\nfuel = 5_000_000_000\n[server]\nmax_depth = 9");
-    client.wait_log("a restart is needed", |line| line["section"] == "server");
+    put("[skills.faulty]\nfuel = 5_000_000_000\n[server]\nmax_depth = 9\n[sagas]\ntools = false");
+    for section in ["server", "sagas"] {
+        client.wait_log("a restart is needed", |line| line["section"] == section);
+    }
     client.wait_log("the skill is loaded again", loaded);
     assert_eq!(text(&client.call("faulty_reach", reach("a.txt"))), "no folder");
     // Not sound: what counted before goes on.

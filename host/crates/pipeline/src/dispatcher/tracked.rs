@@ -392,6 +392,8 @@ impl Work {
             is_root,
             earlier,
         };
+        // Its client may have its answer before it ends: what is read until then is not kept.
+        let _changing = (!cacheable(&entry.spec.annotations)).then(|| skill.changing());
         let mut tally = Tally::default();
         if let (Some(begin), Some(recovery)) = (begin, &dispatcher.recovery) {
             let refused = match begin.write_down(recovery, &scope, &call, &cancel).await {

@@ -153,6 +153,34 @@ async fn patience_ends_and_the_call_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_before_it_ended_is_not_kept_though_its_client_has_gone() {
+    let mut policies = plainly();
+    let mut skill = (*policies.defaults).clone();
+    let mut tool = (*skill.defaults).clone();
+    tool.patience = Duration::from_secs(2);
+    tool.cache = Some(skillhost_policy::CachePolicy { ttl: Duration::from_secs(60), shared: true });
+    skill.defaults = Arc::new(tool);
+    policies.defaults = Arc::new(skill);
+    let world = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&world);
+    let bench = kept_world(policies, Some(Keeping::new(|_, _| {})), move |call| {
+        let world = Arc::clone(&seen);
+        async move {
+            if &*call.tool == "run" {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                world.store(1, Ordering::SeqCst);
+            }
+            Ok(text(&world.load(Ordering::SeqCst).to_string()))
+        }
+    });
+    assert_eq!(bench.dispatcher.call(durable("fake_run", json!({}))).await.standing.unwrap().word, "running");
+    let read = async || bench.call("fake_read").await.result.unwrap().content;
+    assert_eq!(read().await, [Block::text("0")]);
+    after(4).await;
+    assert_eq!(read().await, [Block::text("1")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_goes_away_does_not_end_it() {
     for cancelled in [false, true] {
         let bench = kept_world(plainly(), Some(Keeping::new(|_, _| {})), |_| async {

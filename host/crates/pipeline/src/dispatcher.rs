@@ -1,6 +1,7 @@
 //! The order of a call.
 
 mod tracked;
+mod work;
 
 use std::{
     panic::AssertUnwindSafe,

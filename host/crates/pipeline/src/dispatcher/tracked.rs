@@ -2,7 +2,6 @@
 //! that make others. And what plain ones leave behind when nobody knows what they did.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,21 +9,20 @@ use std::{
     time::Instant,
 };
 
-use futures::FutureExt as _;
 use serde_json::Value;
-use skillhost_core::{Call, Effect, Entry, Failure, FailureKind, Reply, SagaId};
-use skillhost_journal::{Delivery, Key, Priority, SagaState, Token};
+use skillhost_core::{Call, CallId, Effect, Entry, Failure, FailureKind, Reply, SagaId};
+use skillhost_journal::{Delivery, Key, Priority, SagaState};
 use skillhost_policy::{FilterMode, RedeliveryPolicy, cacheable, secret};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use super::{Dispatcher, Run, Through, effect_of};
+use super::{
+    Dispatcher, Run, Through, effect_of,
+    work::{Begin, Finished, Rolling, Work},
+};
 use crate::{
-    Above, Request, Resume, RolledBack, Standing, ToolPolicy,
-    attempts::Tally,
-    cancelled,
-    recovery::{Ended, Held, Plan, Recovery},
+    Above, Request, Resume, RolledBack, Standing, ToolPolicy, cancelled,
+    recovery::{Held, Plan, Recovery},
     scope::Scope,
 };
 
@@ -232,7 +230,7 @@ impl Dispatcher {
     /// Wait for what the call did to be taken back, as long as that is bearable, and note what came of it.
     async fn rolled(
         &self,
-        id: skillhost_core::CallId,
+        id: CallId,
         rolling: Rolling,
         recovery: &Arc<Recovery>,
         to_the_end: bool,
@@ -285,186 +283,6 @@ async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// How a call is written down before it begins.
-struct Begin {
-    key: Option<Key>,
-    durable: bool,
-    priority: Option<Priority>,
-}
-
-impl Begin {
-    /// Write the intent down, and the key with it: nothing has begun yet that could be lost. Answers what its key gives, when
-    /// another call has it by now. On the call's own task: what was asked of the journal happens, whoever goes away.
-    async fn write_down(
-        self,
-        recovery: &Arc<Recovery>,
-        scope: &Scope,
-        call: &Call,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Held>, Failure> {
-        scope.write_down_above().await?;
-        let Self { key, durable, priority } = self;
-        let plan = Plan { durable, priority, ..scope.plan(key) };
-        loop {
-            if let Some((lease, before)) = recovery.begin(&plan).await? {
-                scope.begun(lease, before);
-                return Ok(None);
-            }
-            // Another was first. It may have ended without an effect by the time we look.
-            if let Some(key) = &plan.key
-                && let Some(held) = recovery.held(call, plan.tool, key, cancel).await?
-            {
-                return Ok(Some(held));
-            }
-        }
-    }
-}
-
-/// Taking back what a call did.
-enum Rolling {
-    /// By a task that may be left alone.
-    On(JoinHandle<RolledBack>),
-    /// It is over.
-    Over(RolledBack),
-}
-
-/// A call on a task of its own.
-struct Work {
-    dispatcher: Arc<Dispatcher>,
-    scope: Arc<Scope>,
-    call: Call,
-    /// How it is written down; none when it was before, or need not be.
-    begin: Option<Begin>,
-    entry: Entry,
-    skill: Arc<crate::registry::SkillState>,
-    tool: Arc<crate::registry::ToolState>,
-    deadline: skillhost_policy::Deadline,
-    is_root: bool,
-    earlier: u32,
-    cancel: CancellationToken,
-    attended: Arc<AtomicBool>,
-}
-
-/// What became of it.
-struct Finished {
-    result: Result<Reply, Failure>,
-    /// It was not made: another has its key.
-    held: Option<Held>,
-    tally: Tally,
-    settled: bool,
-    /// Whether there is something that can be taken back.
-    undoable: bool,
-    standing: Option<Standing>,
-    rolling: Option<Rolling>,
-}
-
-impl Finished {
-    fn new(result: Result<Reply, Failure>, tally: Tally) -> Self {
-        Self { result, held: None, tally, settled: false, undoable: false, standing: None, rolling: None }
-    }
-}
-
-impl Work {
-    async fn run(self, nested: bool, flight: Option<crate::recovery::Flight>) -> Finished {
-        let Self {
-            dispatcher,
-            scope,
-            call,
-            begin,
-            entry,
-            skill,
-            tool,
-            deadline,
-            is_root,
-            earlier,
-            cancel,
-            attended,
-        } = self;
-        let through = Through {
-            entry: &entry,
-            skill: &skill,
-            tool: &tool,
-            deadline,
-            cancel: &cancel,
-            is_root,
-            earlier,
-        };
-        // Its client may have its answer before it ends: what is read until then is not kept.
-        let _changing = (!cacheable(&entry.spec.annotations)).then(|| skill.changing());
-        let mut tally = Tally::default();
-        if let (Some(begin), Some(recovery)) = (begin, &dispatcher.recovery) {
-            let refused = match begin.write_down(recovery, &scope, &call, &cancel).await {
-                Ok(None) => None,
-                Ok(Some(held)) => Some((Err(cancelled()), Some(held))),
-                Err(failure) => Some((Err(failure), None)),
-            };
-            if let Some((result, held)) = refused {
-                return Finished { held, ..Finished::new(result, tally) };
-            }
-        }
-        let at_stake = AtomicBool::new(false);
-        let attempts = async {
-            // Whoever wanted it may have gone away while it was written down.
-            if cancel.is_cancelled() {
-                return Err(cancelled());
-            }
-            dispatcher.attempts(&through, call, &mut tally, &at_stake, Some(&scope)).await
-        };
-        let attempts = Box::pin(attempts);
-        let mut result = AssertUnwindSafe(attempts).catch_unwind().await.unwrap_or_else(|_| {
-            Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
-        });
-        // Everything that it began has ended before anything is taken back.
-        scope.rest().await;
-        for guest in tally.lingering.drain(..) {
-            guest.await;
-        }
-        let token = result.as_mut().ok().and_then(|reply| reply.undo_token.take());
-        let mut finished = Finished::new(result, tally);
-        let (Some(recovery), Some(flight)) = (&dispatcher.recovery, flight) else { return finished };
-        let Some((lease, mut before)) = scope.written() else {
-            if let Err(failure) = &finished.result
-                && effect_of(&finished.result, &finished.tally) == Effect::Unknown
-                && !nested
-                && recovery.parks(&entry)
-            {
-                finished.standing = recovery.leave(&scope.plan(None), failure).await;
-            }
-            return finished;
-        };
-        before.attended &= attended.load(Ordering::Relaxed);
-        let effect = effect_of(&finished.result, &finished.tally);
-        let attempt = earlier.saturating_add(finished.tally.attempts);
-        let ended = Ended {
-            result: finished.result.as_ref(),
-            effect,
-            changed: finished.tally.changed,
-            undoable: scope.is_undoable(),
-            steps: scope.has_steps(),
-            token: token.map(|token| Token { attempt, digest: entry.digest, token }),
-            void: scope.void(),
-            nested,
-        };
-        let settled = recovery.settle(lease, before, &tool.policy.redelivery, ended, flight).await;
-        (finished.settled, finished.standing) = (true, settled.standing);
-        finished.undoable = scope.is_undoable() || scope.has_steps();
-        if let Some(lease) = settled.rollback {
-            let work = Arc::clone(recovery).compensate(lease);
-            finished.rolling = Some(if nested {
-                Rolling::Over(work.await)
-            } else {
-                Rolling::On(dispatcher.track(work.instrument(Span::current())))
-            });
-        } else if settled.later {
-            finished.rolling = Some(Rolling::Over(RolledBack::pending(lease.id.into())));
-        }
-        // Told by itself, and not by its caller: that one may not wait for it any more.
-        let taken_back = matches!(&finished.rolling, Some(Rolling::Over(report)) if report.is_clean());
-        scope.note_above(finished.tally.changed && !taken_back);
-        finished
     }
 }
 

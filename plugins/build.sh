@@ -93,6 +93,14 @@ fi
 
 lift() { "$CARGO_TARGET_DIR/debug/lift" "$@"; }
 
+# Where a component goes below its folder: fixtures are not for the people who run the samples.
+placed() {
+    case $1 in
+        conformance) echo "fixtures/$1.wasm" ;;
+        *) echo "$1.wasm" ;;
+    esac
+}
+
 # build FOLDER SKILL...: the skills of the workspace in FOLDER.
 build() {
     local folder=$1
@@ -105,10 +113,10 @@ build() {
         "$cargo" build --quiet --release --target "$target" "${build_std[@]}" "${locked[@]}" "${@/#/--package=}"
     )
     local destination=${out:-$repo/$folder/dist} skill built component
-    mkdir -p "$destination"
     for skill in "$@"; do
         built=$CARGO_TARGET_DIR/$target/release/$skill.wasm
-        component=$destination/$skill.wasm
+        component=$destination/$(placed "$skill")
+        mkdir -p "$(dirname "$component")"
         # By way of another name: nobody sees half a component, a host that watches the folder least of all.
         if [ "$target" = wasm32-wasip2 ]; then
             lift --check "$built"
@@ -138,10 +146,11 @@ manifests() {
     local folder=$1
     shift
     (cd "$repo" && inputs "$folder" | xargs -0 sha256sum) >"$repo/$folder/dist/inputs.sha256"
-    (cd "$repo" && printf '%s\0' "${@/#/$folder/dist/}" | sed -z 's/$/.wasm/' | LC_ALL=C sort -z | xargs -0 sha256sum) \
-        >"$repo/$folder/dist/outputs.sha256"
+    local skill
+    (cd "$repo" && for skill in "$@"; do printf '%s\0' "$folder/dist/$(placed "$skill")"; done |
+        LC_ALL=C sort -z | xargs -0 sha256sum) >"$repo/$folder/dist/outputs.sha256"
 }
 
 "$cargo" build --quiet --package lift "${locked[@]}"
-build plugins text json files fetch notes release
+build plugins text json files fetch notes release conformance
 build tests/skills faulty ledger whole

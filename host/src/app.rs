@@ -7,11 +7,16 @@ use skillhost_core::{Clock, KeyValue};
 use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
 use skillhost_journal::{Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
-use skillhost_pipeline::{Dispatcher, Letters, Recovery, RecoverySettings, Sagas, TokioClock, built_in};
+use skillhost_pipeline::{
+    Dispatcher, Letters, Recovery, RecoverySettings, Sagas, Tasks, TokioClock, built_in,
+};
 use skillhost_skills::Directory;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{JournalSettings, Settings};
+use crate::{
+    config::{JournalSettings, Settings},
+    transport::{self, Sources},
+};
 
 /// A running host. Transports are put on top of its dispatcher.
 pub(crate) struct App {
@@ -61,6 +66,16 @@ impl App {
         tokio::spawn(Arc::clone(&self.recovery).work(dispatcher, stop));
     }
 
+    /// What clients are told of when it changes.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources { catalog: self.directory.catalog(), updates: self.directory.updates() }
+    }
+
+    /// Calls that run as tasks.
+    pub(crate) fn tasks(&self) -> Tasks {
+        Tasks::new(Arc::clone(&self.recovery), Arc::clone(&self.dispatcher), transport::ended)
+    }
+
     /// Sagas, for those who look after them.
     pub(crate) fn sagas(&self) -> Sagas {
         Sagas::new(Arc::clone(&self.recovery))
@@ -100,6 +115,8 @@ pub(crate) async fn recovery(
         keep: settings.keep,
         archive_after: settings.archive_after,
         undo_patience: settings.undo_patience,
+        answer_within: settings.answer_within,
+        tasks: settings.tasks,
         sagas: settings.sagas.clone(),
         ..RecoverySettings::new(data.join("archive"))
     };

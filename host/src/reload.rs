@@ -94,6 +94,7 @@ async fn follow(
             ("journal", next.journal != current.journal),
             ("dead_letters", next.dead_letters != current.dead_letters),
             ("sagas", next.sagas != current.sagas),
+            ("tasks", next.tasks != current.tasks),
             ("admin", next.admin != current.admin),
             ("limits.cache_size", next.limits.cache_size != current.limits.cache_size),
         ] {

@@ -57,6 +57,8 @@ fn one_call(criterion: &mut Criterion) {
     group.bench_function("engine alone", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
             let call = Call {
+                target: Arc::default(),
+                round: None,
                 id: CallId::new(),
                 correlation_id: "bench".into(),
                 caller: Caller::local(),
@@ -87,6 +89,7 @@ fn one_call(criterion: &mut Criterion) {
         group.bench_function(what, |bencher| {
             bencher.to_async(&runtime).iter(|| async {
                 let request = Request {
+                    id: None,
                     tool: "text_word_count".into(),
                     arguments: json!({"text": "a b"}).as_object().cloned(),
                     meta: None,
@@ -97,6 +100,7 @@ fn one_call(criterion: &mut Criterion) {
                     cancel: CancellationToken::new(),
                     parent: None,
                     asked: Asked::default(),
+                    given: None,
                     resume: None,
                 };
                 assert!(dispatcher.call(request).await.result.is_ok());

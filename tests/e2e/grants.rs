@@ -261,6 +261,6 @@ fn a_skill_exports_what_its_source_lists() {
     };
     let mut all = exports("whole");
     all.sort();
-    assert_eq!(all, ["prompts", "resources", "tools", "undo"]);
+    assert_eq!(all, ["completions", "prompts", "resources", "tools", "undo"]);
     assert_eq!(exports("text"), ["tools"]);
 }

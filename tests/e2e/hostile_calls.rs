@@ -30,7 +30,6 @@ fn every_misdeed_is_answered() {
         ("invalid_output", json!({}), "invalid-output", "output schema"),
         ("bad_meta", json!({}), "invalid-output", "`meta`"),
         ("deep_json", json!({"depth": 110}), "invalid-output", "nested deeper"),
-        ("input_required", json!({}), "unsupported", "not offered by this host yet"),
         ("fail", json!({"kind": "invalid-input", "message": "m"}), "invalid-input", "m [invalid-input]"),
         ("fail", json!({"kind": "transient", "message": "m", "retry_after_ms": 7}), "transient", "in 7 ms"),
         ("fail", json!({"kind": "permanent", "message": "m"}), "permanent", "Do not retry"),
@@ -147,17 +146,18 @@ fn guest_output_becomes_bounded_redacted_events_of_the_call() {
 #[test]
 fn a_missing_capability_is_a_protocol_error() {
     let mut client = samples().stdio();
-    let id = client.begin_call("faulty_fail", json!({"kind": "missing-capability", "message": "sampling"}));
-    let response = client.wait(id);
-    assert_eq!(response["error"]["code"], -32021, "{response}");
+    let missing = json!({"kind": "missing-capability", "message": "sampling"});
+    // By the skill's word; by its asking all the same; by its question.
+    for (tool, arguments) in [("fail", missing), ("ask_client", json!({})), ("input_required", json!({}))] {
+        let id = client.begin_call(&format!("faulty_{tool}"), arguments);
+        let response = client.wait(id);
+        assert_eq!(response["error"]["code"], -32021, "{response}");
+    }
 }
 
 #[test]
-fn what_the_host_does_not_offer_yet_says_so() {
+fn a_token_of_a_tool_that_is_not_undoable_is_refused() {
     let mut client = samples().stdio();
-    let result = client.call("faulty_ask_client", json!({}));
-    assert!(result.to_string().contains("not offered by this host yet"), "{result}");
-    // Nothing would ever ask for it.
     let result = client.call("faulty_prepare_undo", json!({}));
     assert!(result.to_string().contains("is not declared undoable"), "{result}");
 }

@@ -20,6 +20,7 @@ const CALLS: u64 = 40;
 fn intent() -> Intent {
     let id = CallId::new();
     Intent {
+        again: false,
         id,
         tool: "a_b".into(),
         skill: "a".into(),

@@ -47,6 +47,7 @@ impl Call {
             let stop = stop_on_signal()?;
             let app = App::start(&settings, Open::WithFirstUse).await?;
             let request = Request {
+                id: None,
                 tool: self.tool,
                 arguments,
                 meta: None,
@@ -60,8 +61,9 @@ impl Call {
                     key: self.idempotency_key,
                     durable: self.durable,
                     priority: self.priority.as_deref().and_then(Priority::from_word),
-                    saga: None,
+                    ..Asked::default()
                 },
+                given: None,
                 resume: None,
             };
             Ok(reply::to_mcp(app.dispatcher.call(request).await))

@@ -53,6 +53,8 @@ fn document(kind: FailureKind) -> &'static str {
         NotReady "not-ready",
         InvalidInput "invalid-input",
         MissingCapability "missing-capability",
+        InputRequired "input-required",
+        InvalidAnswers "invalid-answers",
         KeyConflict "key-conflict",
         Conflict "conflict",
         RateLimited "rate-limited",

@@ -38,7 +38,8 @@ impl Serve {
             let _reload = common.follow(raw, &app)?;
             app.recover(stop.clone());
             let admin = settings.admin.token()?.map(|token| (admin, token));
-            http::serve(&app.dispatcher, &settings.http, admin, listener, stop).await?;
+            http::serve(&app.dispatcher, (app.sources(), app.tasks()), &settings.http, admin, listener, stop)
+                .await?;
             Ok(ExitCode::SUCCESS)
         })
     }

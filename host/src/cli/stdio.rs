@@ -20,7 +20,7 @@ pub(super) fn run(common: &Common) -> anyhow::Result<ExitCode> {
         let _socket = Socket::open(&settings.data, Admin::of(&app));
         let _reload = common.follow(raw, &app)?;
         app.recover(stop.clone());
-        stdio::serve(&app.dispatcher, stop).await?;
+        stdio::serve(&app.dispatcher, (app.sources(), app.tasks()), stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -16,7 +16,9 @@ use skillhost_telemetry::Format;
 
 use super::Source;
 pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, Secret};
-pub(crate) use journal::{Admin, DeadLetters, Delivery, Journal, OnExpiry, OnFull, Priority, Sagas};
+pub(crate) use journal::{
+    Admin, DeadLetters, Delivery, Journal, OnExpiry, OnFull, Priority, Sagas, Task, Tasks,
+};
 pub(crate) use policies::{
     Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
     Retry, RetryBudget,
@@ -41,6 +43,8 @@ pub(crate) struct Raw {
     pub(crate) dead_letters: DeadLetters,
     /// Calls that are kept or taken back together. Changes need a restart.
     pub(crate) sagas: Sagas,
+    /// Calls that run as tasks, and questions. Changes need a restart.
+    pub(crate) tasks: Tasks,
     /// The admin API. Changes need a restart.
     pub(crate) admin: Admin,
     /// Limits of the host as a whole. Changes are taken over while the host runs.

@@ -119,6 +119,10 @@ impl Raw {
         fill(&mut sagas.max_open, recovery.sagas.max_open);
         fill(&mut sagas.on_expiry, raw::OnExpiry::Keep);
         fill(&mut sagas.patience, recovery.undo_patience);
+        let tasks = &mut self.tasks;
+        fill(&mut tasks.ttl, recovery.tasks.ttl);
+        fill(&mut tasks.max_open, recovery.tasks.max_open);
+        fill(&mut tasks.answer_within, recovery.answer_within);
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
         let skill = &mut self.defaults;
@@ -180,6 +184,7 @@ impl Raw {
             journal,
             dead_letters,
             sagas,
+            tasks,
             admin,
             limits,
             defaults,
@@ -251,7 +256,7 @@ impl Raw {
                 policies: Arc::new(policies),
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
-            journal: journal::journal(&journal, &dead_letters, &sagas)?,
+            journal: journal::journal(&journal, &dead_letters, &sagas, &tasks)?,
             admin,
             log_format: log.format.expect(set),
             log_level: level(log.level.expect(set))?,

@@ -7,12 +7,12 @@ use axum::{Router, middleware, serve::ListenerExt as _};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
-use skillhost_pipeline::Dispatcher;
+use skillhost_pipeline::{Dispatcher, Tasks};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    McpServer,
+    McpServer, Sources,
     admin::{Admin, Token},
     body::{limit, refuse},
     guard::{Guard, guard},
@@ -52,6 +52,7 @@ fn explain(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
 /// Serve until `stop` is cancelled, then let calls in flight end.
 pub(crate) async fn serve(
     dispatcher: &Arc<Dispatcher>,
+    (sources, tasks): (Sources, Tasks),
     settings: &HttpSettings,
     admin: Option<(Admin, Token)>,
     listener: TcpListener,
@@ -68,9 +69,9 @@ pub(crate) async fn serve(
         .with_cancellation_token(sessions.clone())
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let server = McpServer::start(Arc::clone(dispatcher));
+    let server = McpServer::start(Arc::clone(dispatcher), sources, tasks);
     let manager = Arc::new(LocalSessionManager::default());
-    let mcp = StreamableHttpService::new(move || Ok(server.clone()), manager, config);
+    let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
     let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(token));
     let router = Router::new()

@@ -1,202 +1,166 @@
 //! The MCP server: rmcp's handler on top of the dispatcher. Knows nothing of skills.
+#![allow(deprecated, reason = "the protocol has deprecated log lines, sampling and roots; clients use them")]
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+mod ask;
+mod link;
+mod listings;
+mod sessions;
+mod tasks;
+
+use std::{collections::BTreeMap, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 use rmcp::{
-    ErrorData, Peer, RoleServer, ServerHandler,
+    ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode,
-        Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProgressNotificationParam,
-        ProgressToken, ProtocolVersion, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+        CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
+        GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        Reference, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value, json};
-use skillhost_core::{Caller, Catalog, ClientFeatures, ClientLink, Progress, text::bounded};
-use skillhost_journal::Priority;
-use skillhost_pipeline::{Asked, Dispatcher, Request};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use skillhost_core::{Caller, Completing, Subject, text::bounded};
+use skillhost_pipeline::{
+    Dispatcher, FeatureRequest, FeatureResponse, Given, Request, Response, Tasks, Wanted,
+};
 
-use super::{reply, tools};
+use super::reply;
+use link::{Back, PROTOCOL_PREFIX};
+use listings::Listings;
+pub(crate) use sessions::Sources;
+use sessions::{Session, Sessions};
+use tasks::Way;
+pub(crate) use tasks::ended;
 
-/// Tools in one page of `tools/list`.
-const PAGE: usize = 500;
-/// Changes after one that clients were told of are told together, after this long: each costs them a listing.
-const CHANGES_EVERY: Duration = Duration::from_millis(250);
-/// How long clients may keep a listing that they cannot be told to drop.
-const LIST_TTL_MS: u64 = 60_000;
-/// Progress reports that may wait for a slow client; more are dropped.
-const PROGRESS_QUEUE: usize = 16;
-/// How long a result waits for progress reports before it.
-const PROGRESS_FLUSH: Duration = Duration::from_millis(500);
-/// Our own key for a correlation id in a request's `_meta`, and its longest value.
-const CORRELATION_KEY: &str = "skillhost/correlation_id";
-const CORRELATION_MAX: usize = 128;
-/// Our own keys for what a client may ask for beside a call.
-const KEY: &str = "skillhost/idempotency_key";
-const DURABLE: &str = "skillhost/durable";
-const PRIORITY: &str = "skillhost/priority";
 /// In the server's capabilities: what calls can be taken back with.
 const UNDO_EXTENSION: &str = "skillhost/undo";
-/// Keys of a request's `_meta` that are the protocol's own affair.
-const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
-const PROGRESS_TOKEN: &str = "progressToken";
 
-/// Cheap to clone; every session and request shares the same state.
-#[derive(Clone)]
+/// Cheap to clone. Every session and request shares the same state, but for what a session has said of itself.
 pub(crate) struct McpServer {
     inner: Arc<Inner>,
+    session: Arc<Session>,
 }
 
 struct Inner {
     dispatcher: Arc<Dispatcher>,
-    /// The listing of one revision of the catalog.
-    listing: Mutex<(u64, Arc<Vec<Tool>>)>,
+    tasks: Tasks,
+    info: ServerConfig,
+    listings: Listings,
+    sources: Sources,
     /// Clients of the revisions before 2026-07-28, which are told of changes without having asked.
-    sessions: Mutex<Vec<Peer<RoleServer>>>,
+    sessions: Sessions,
 }
 
 impl McpServer {
     /// A server, and the task that tells clients of changes.
-    pub(crate) fn start(dispatcher: Arc<Dispatcher>) -> Self {
+    pub(crate) fn start(dispatcher: Arc<Dispatcher>, sources: Sources, tasks: Tasks) -> Self {
         let inner = Arc::new(Inner {
+            // The host's own tools are there from the start.
+            info: info(dispatcher.catalog().tools.contains_key("saga_begin")),
             dispatcher,
-            listing: Mutex::new((0, Arc::new(Vec::new()))),
-            sessions: Mutex::default(),
+            tasks,
+            listings: Listings::default(),
+            sources: sources.clone(),
+            sessions: Sessions::default(),
         });
-        tokio::spawn(tell_sessions(Arc::clone(&inner)));
-        Self { inner }
+        tokio::spawn(sessions::tell(Arc::clone(&inner), sources));
+        Self { inner, session: Arc::default() }
     }
-}
 
-impl Inner {
-    fn tools(&self, catalog: &Catalog) -> Arc<Vec<Tool>> {
-        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
-        if listing.0 != catalog.revision {
-            *listing = (catalog.revision, Arc::new(tools::list(catalog)));
+    /// For another session, or another request that belongs to none.
+    pub(crate) fn another(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), session: Arc::default() }
+    }
+
+    /// A call, and what passes on what is told while it runs.
+    fn request(
+        &self,
+        request: CallToolRequestParams,
+        cx: &RequestContext<RoleServer>,
+    ) -> Result<(Request, Back), ErrorData> {
+        let meta = &cx.meta.0.0;
+        let (link, back) = link::link(cx, &self.session.listening);
+        let request = Request {
+            id: None,
+            tool: request.name.into_owned(),
+            arguments: request.arguments,
+            meta: link::own_meta(meta),
+            correlation_id: link::correlation_id(meta),
+            caller: Caller::local(),
+            client: link::features(cx),
+            link,
+            cancel: cx.ct.clone(),
+            parent: None,
+            asked: link::asked(meta)?,
+            given: ask::given(request.input_responses, request.request_state),
+            resume: None,
+        };
+        Ok((request, back))
+    }
+
+    /// Make a call, and ask its client on the way where it must be asked there and then.
+    async fn called(
+        &self,
+        (request, back): (Request, Back),
+        cx: &RequestContext<RoleServer>,
+    ) -> Result<Response, ErrorData> {
+        let dispatcher = &self.inner.dispatcher;
+        // Boxed: it is some kilobytes, which every wrapper up to the transport would copy.
+        if link::is_stateless(cx) || !can_ask(&request.client) {
+            return Ok(back.beside(Box::pin(dispatcher.call(request))).await);
         }
-        Arc::clone(&listing.1)
+        back.beside(Box::pin(async move {
+            let again = request.clone();
+            let mut response = dispatcher.call(request).await;
+            while let Some(asking) = response.asked.take() {
+                let given = Some(ask::ask(cx, asking).await?);
+                response = dispatcher.call(Request { given, ..again.clone() }).await;
+            }
+            Ok(response)
+        }))
+        .await
     }
 
-    fn open_sessions(&self) -> Vec<Peer<RoleServer>> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|peer| !peer.is_transport_closed());
-        sessions.clone()
-    }
-}
-
-async fn tell_sessions(inner: Arc<Inner>) {
-    let mut changes = inner.dispatcher.changes();
-    let mut told = changes.borrow_and_update().revision;
-    while changes.changed().await.is_ok() {
-        let revision = changes.borrow_and_update().revision;
-        if revision == told {
-            continue;
-        }
-        told = revision;
-        for peer in inner.open_sessions() {
-            // Each on its own: one that does not read must not keep the others from hearing.
-            tokio::spawn(async move { peer.notify_tool_list_changed().await });
-        }
-        tokio::time::sleep(CHANGES_EVERY).await;
-    }
-}
-
-/// The way back to the client during a call.
-struct Link {
-    progress: Option<mpsc::Sender<Progress>>,
-    cancel: CancellationToken,
-}
-
-impl ClientLink for Link {
-    fn progress(&self, progress: Progress) {
-        if let Some(queue) = &self.progress {
-            // A client that reads slowly misses steps; it does not hold up the guest.
-            let _ = queue.try_send(progress);
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
-    }
-}
-
-/// Pass progress on until the call is over.
-async fn forward(peer: Peer<RoleServer>, token: ProgressToken, mut reports: mpsc::Receiver<Progress>) {
-    while let Some(report) = reports.recv().await {
-        let mut notification = ProgressNotificationParam::new(token.clone(), report.progress);
-        notification.total = report.total;
-        notification.message = report.message;
-        if peer.notify_progress(notification).await.is_err() {
-            return;
-        }
+    /// The same for something that is no tool.
+    async fn served(
+        &self,
+        wanted: Wanted,
+        given: Option<Given>,
+        cx: &RequestContext<RoleServer>,
+    ) -> Result<FeatureResponse, ErrorData> {
+        let meta = &cx.meta.0.0;
+        let (link, back) = link::link(cx, &self.session.listening);
+        let request = FeatureRequest {
+            wanted,
+            meta: link::own_meta(meta),
+            correlation_id: link::correlation_id(meta),
+            caller: Caller::local(),
+            client: link::features(cx),
+            link,
+            cancel: cx.ct.clone(),
+            given,
+        };
+        let dispatcher = &self.inner.dispatcher;
+        let stateless = link::is_stateless(cx);
+        back.beside(Box::pin(async move {
+            let again = request.clone();
+            let mut response = dispatcher.serve(request).await;
+            while let Some(asking) = response.asked.take_if(|_| !stateless) {
+                let given = Some(ask::ask(cx, asking).await?);
+                response = dispatcher.serve(FeatureRequest { given, ..again.clone() }).await;
+            }
+            Ok(response)
+        }))
+        .await
     }
 }
 
-fn features(cx: &RequestContext<RoleServer>) -> ClientFeatures {
-    let progress = cx.meta.get_progress_token().is_some();
-    let Some(declared) = cx.client_capabilities() else {
-        return ClientFeatures { progress, ..ClientFeatures::default() };
-    };
-    let elicitation = declared.elicitation.as_ref();
-    let (sampling, roots) = (declared.sampling.as_ref(), declared.roots.is_some());
-    ClientFeatures {
-        // An empty declaration means forms: URLs came later.
-        elicitation_form: elicitation.is_some_and(|e| e.form.is_some() || e.url.is_none()),
-        elicitation_url: elicitation.is_some_and(|e| e.url.is_some()),
-        sampling: sampling.is_some(),
-        sampling_tools: sampling.is_some_and(|s| s.tools.is_some()),
-        roots,
-        progress,
-    }
-}
-
-/// The request's `_meta` for the skill, without the protocol's own keys.
-fn own_meta(meta: &Map<String, Value>) -> Option<String> {
-    let own: Map<_, _> = meta
-        .iter()
-        .filter(|(key, _)| !key.starts_with(PROTOCOL_PREFIX) && *key != PROGRESS_TOKEN)
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    (!own.is_empty()).then(|| Value::Object(own).to_string())
-}
-
-/// The client's correlation id, if it sent one that is fit for a log.
-fn correlation_id(meta: &Map<String, Value>) -> Option<String> {
-    let id = meta.get(CORRELATION_KEY)?.as_str()?;
-    let fit = !id.is_empty() && id.len() <= CORRELATION_MAX && id.bytes().all(|b| b.is_ascii_graphic());
-    fit.then(|| id.to_owned())
-}
-
-/// What the client asks for beside the call. Wrong values are refused: who sets a key relies on it.
-fn asked(meta: &Map<String, Value>) -> Result<Asked, ErrorData> {
-    let wrong = |key: &str, expected: &str| {
-        ErrorData::invalid_params(format!("`_meta[\"{key}\"]` cannot be used: {expected}"), None)
-    };
-    let key = match meta.get(KEY) {
-        None => None,
-        Some(Value::String(key)) => {
-            Some(Asked::checked(key).map_err(|expected| wrong(KEY, expected))?.to_owned())
-        }
-        Some(_) => return Err(wrong(KEY, "it must be a text")),
-    };
-    let durable = match meta.get(DURABLE) {
-        None => false,
-        Some(Value::Bool(durable)) => *durable,
-        Some(_) => return Err(wrong(DURABLE, "it must be true or false")),
-    };
-    let priority = match meta.get(PRIORITY).map(|word| word.as_str().and_then(Priority::from_word)) {
-        None => None,
-        Some(None) => return Err(wrong(PRIORITY, "it must be low, normal, high or urgent")),
-        Some(priority) => priority,
-    };
-    Ok(Asked { key, durable, priority, saga: None })
+fn can_ask(client: &skillhost_core::ClientFeatures) -> bool {
+    client.elicitation_form || client.elicitation_url || client.sampling || client.roots
 }
 
 /// rmcp never answers a request whose handler panicked: answer in its stead.
@@ -207,25 +171,45 @@ async fn contained<T>(work: impl Future<Output = Result<T, ErrorData>>) -> Resul
     })
 }
 
+/// What the server says of itself.
+fn info(sagas: bool) -> ServerConfig {
+    // Of all kinds, since skills that offer them may come while clients are connected.
+    let mut capabilities = ServerCapabilities::builder()
+        .enable_tools()
+        .enable_tool_list_changed()
+        .enable_prompts()
+        .enable_prompts_list_changed()
+        .enable_resources()
+        .enable_resources_list_changed()
+        .enable_resources_subscribe()
+        .enable_completions()
+        .enable_logging()
+        .enable_tasks()
+        .build();
+    let mut instructions = String::from(
+        "Tools of sandboxed skills. A failed call says in its text whether to mend the arguments, to try again and when, or not \
+         to retry. A call that was accepted goes on by itself: do not repeat it, ask `call_status` with its id.",
+    );
+    if sagas {
+        // A client can see that calls can be rolled back, before it makes one.
+        let undo = json!({"undo": "undo_call", "sagas": ["saga_begin", "saga_call", "saga_commit", "saga_rollback"]});
+        let undo = undo.as_object().cloned().unwrap_or_default();
+        capabilities.extensions.get_or_insert_default().insert(UNDO_EXTENSION.to_owned(), undo);
+        instructions.push_str(
+            " Tools whose `_meta` has `skillhost/undoable` can be undone with `undo_call`. For a task of several steps that must \
+             not stay half done, use `saga_begin`, `saga_call`, and `saga_commit` or `saga_rollback`.",
+        );
+    }
+    ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(instructions)
+}
+
+fn implementation() -> Implementation {
+    Implementation::new("skillhost", env!("CARGO_PKG_VERSION"))
+}
+
 impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
-        let mut capabilities =
-            ServerCapabilities::builder().enable_tools().enable_tool_list_changed().build();
-        let mut instructions = String::from(
-            "Tools of sandboxed skills. A failed call says in its text whether to mend the arguments, to try again and when, or not \
-             to retry. A call that was accepted goes on by itself: do not repeat it, ask `call_status` with its id.",
-        );
-        if self.inner.dispatcher.catalog().tools.contains_key("saga_begin") {
-            // A client can see that calls can be rolled back, before it makes one.
-            let undo = json!({"undo": "undo_call", "sagas": ["saga_begin", "saga_call", "saga_commit", "saga_rollback"]});
-            let undo = undo.as_object().cloned().unwrap_or_default();
-            capabilities.extensions = Some([(UNDO_EXTENSION.to_owned(), undo)].into_iter().collect());
-            instructions.push_str(
-                " Tools whose `_meta` has `skillhost/undoable` can be undone with `undo_call`. For a task of several steps that must \
-                 not stay half done, use `saga_begin`, `saga_call`, and `saga_commit` or `saga_rollback`.",
-            );
-        }
-        ServerConfig::new(capabilities).with_server_info(implementation()).with_instructions(instructions)
+        self.inner.info.clone()
     }
 
     async fn list_tools(
@@ -233,27 +217,38 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         _cx: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        contained(async {
-            let catalog = self.inner.dispatcher.settled().await;
-            let all = self.inner.tools(&catalog);
-            // The cursor is the last name of the page before, so that it stays good when tools come and go.
-            let after = request.and_then(|request| request.cursor);
-            let start = after.as_deref().map_or(0, |after| all.partition_point(|tool| *tool.name <= *after));
-            let page: Vec<Tool> = all[start..].iter().take(PAGE).cloned().collect();
-            let more = start + page.len() < all.len();
-            let next_cursor = page.last().filter(|_| more).map(|tool| tool.name.to_string());
-            let mut result = ListToolsResult { tools: page, next_cursor, ..Default::default() };
-            result = result.with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Public);
-            Ok(result)
-        })
-        .await
+        contained(async { self.inner.listings.tools(&*self.inner.dispatcher.settled().await, request) }).await
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        contained(async { self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, request) })
+            .await
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        contained(async { self.inner.listings.resources(&*self.inner.dispatcher.settled().await, request) })
+            .await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        contained(async { self.inner.listings.templates(&*self.inner.dispatcher.settled().await, request) })
+            .await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        let catalog = self.inner.dispatcher.catalog();
-        let all = self.inner.tools(&catalog);
-        let at = all.binary_search_by(|tool| (*tool.name).cmp(name)).ok()?;
-        Some(all[at].clone())
+        self.inner.listings.tool(&self.inner.dispatcher.catalog(), name)
     }
 
     async fn call_tool(
@@ -262,38 +257,25 @@ impl ServerHandler for McpServer {
         cx: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         contained(async move {
-            let client = features(&cx);
-            let stateless =
-                cx.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-            let meta = &cx.meta.0.0;
-            let (progress, forwarding) = match cx.meta.get_progress_token() {
-                None => (None, None),
-                Some(token) => {
-                    let (sender, receiver) = mpsc::channel(PROGRESS_QUEUE);
-                    let task = tokio::spawn(forward(cx.peer.clone(), token, receiver));
-                    (Some(sender), Some(task))
-                }
+            let (request, back) = self.request(request, &cx)?;
+            let has_tasks = link::has_tasks(&cx);
+            let support = self.inner.tasks.support(&request.tool, &request.asked);
+            let again = request.given.as_ref().is_some_and(|given| given.state.is_some());
+            let mut response = match tasks::way(support, has_tasks, again)? {
+                Way::Wait => self.called((request, back), &cx).await?,
+                Way::Task => match Box::pin(self.inner.tasks.begin(request)).await {
+                    Ok(shown) => return Ok(tasks::created(&shown).into()),
+                    // As any other call that is turned away.
+                    Err(failure) => Response::refused(failure),
+                },
             };
-            let request = Request {
-                tool: request.name.into_owned(),
-                arguments: request.arguments,
-                meta: own_meta(meta),
-                correlation_id: correlation_id(meta),
-                caller: Caller::local(),
-                client,
-                link: Arc::new(Link { progress, cancel: cx.ct.clone() }),
-                cancel: cx.ct.clone(),
-                parent: None,
-                asked: asked(meta)?,
-                resume: None,
-            };
-            let response = self.inner.dispatcher.call(request).await;
-            if let Some(task) = forwarding {
-                // Every progress report goes out before the result, unless the client does not read.
-                let _ = tokio::time::timeout(PROGRESS_FLUSH, task).await;
+            if let Some(asking) = response.asked.take() {
+                return Ok(ask::required(asking)?.into());
             }
             let mut result = reply::to_mcp(response)?;
-            if stateless && let Some(MetaObject(meta)) = &mut result.meta {
+            if link::is_stateless(&cx)
+                && let Some(MetaObject(meta)) = &mut result.meta
+            {
                 // There was no handshake that could have said who answers.
                 let info = serde_json::to_value(implementation()).unwrap_or_default();
                 meta.insert(format!("{PROTOCOL_PREFIX}serverInfo"), info);
@@ -303,57 +285,167 @@ impl ServerHandler for McpServer {
         .await
     }
 
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        cx: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        contained(async move {
+            let arguments: Map<String, Value> = request.arguments.unwrap_or_default();
+            let given = ask::given(request.input_responses, request.request_state);
+            let wanted = Wanted::Prompt { name: request.name, arguments };
+            let mut response = self.served(wanted, given, &cx).await?;
+            match response.asked.take() {
+                Some(asking) => Ok(ask::required(asking)?.into()),
+                None => Ok(reply::prompt(response)?.into()),
+            }
+        })
+        .await
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        cx: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        contained(async move {
+            let given = ask::given(request.input_responses, request.request_state);
+            let uri = request.uri;
+            let mut response = self.served(Wanted::Resource(uri.clone()), given, &cx).await?;
+            match response.asked.take() {
+                Some(asking) => Ok(ask::required(asking)?.into()),
+                None => Ok(reply::resource(&uri, response)?.into()),
+            }
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        cx: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        contained(async move {
+            let subject = match request.r#ref {
+                Reference::Prompt(prompt) => Subject::Prompt(prompt.name),
+                Reference::Resource(resource) => Subject::Template(resource.uri),
+                // There is no other kind by the specification; rmcp only keeps the right to more.
+                _ => {
+                    return Err(ErrorData::invalid_params("only prompts and resources have arguments", None));
+                }
+            };
+            let known: BTreeMap<_, _> =
+                request.context.and_then(|context| context.arguments).into_iter().flatten().collect();
+            let completing = Completing {
+                subject,
+                argument: request.argument.name,
+                value: request.argument.value,
+                known: known.into_iter().collect(),
+            };
+            reply::completion(self.served(Wanted::Completion(completing), None, &cx).await?)
+        })
+        .await
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        cx: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if link::is_stateless(&cx) {
+            // Requests of this era say it for themselves.
+            return Err(ErrorData::method_not_found::<rmcp::model::SetLevelRequestMethod>());
+        }
+        self.session.listening.from(request.level);
+        Ok(())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.session.subscribe(request.uri)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.session.unsubscribe(&request.uri);
+        Ok(())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        contained(tasks::get(&self.inner.tasks, &request.task_id, &Caller::local())).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let (id, answers) = (request.task_id, request.input_responses);
+        contained(tasks::answer(&self.inner.tasks, &id, &Caller::local(), answers)).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _cx: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        contained(tasks::cancel(&self.inner.tasks, &request.task_id, &Caller::local())).await
+    }
+
     /// What rmcp could not read as a request it knows: another method, or one of ours with wrong parameters.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
         _cx: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let params = request.params.unwrap_or_default();
-        let problem = match &*request.method {
-            "tools/call" => serde_json::from_value::<CallToolRequestParams>(params).err(),
-            "tools/list" => serde_json::from_value::<PaginatedRequestParams>(params).err(),
-            _ => None,
-        };
-        let method = bounded(request.method, 100);
-        Err(match problem {
-            Some(error) => {
-                let text = bounded(format!("the parameters of {method} are malformed: {error}"), 500);
-                ErrorData::invalid_params(text, None)
-            }
-            None => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None),
-        })
+        Err(refused(request))
     }
 
     async fn on_initialized(&self, cx: NotificationContext<RoleServer>) {
-        let mut sessions = self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|peer| !peer.is_transport_closed());
-        sessions.push(cx.peer);
+        self.inner.sessions.add(cx.peer, Arc::clone(&self.session));
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
-        Some(requested.supported_by(&self.get_info().capabilities))
+        Some(requested.supported_by(&self.inner.info.capabilities))
     }
 
     async fn listen(&self, cx: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut changes = self.inner.dispatcher.changes();
-        let mut told = changes.borrow_and_update().revision;
-        loop {
-            tokio::select! {
-                () = cx.cancelled() => return Ok(()),
-                changed = changes.changed() => if changed.is_err() { return Ok(()) },
-            }
-            let revision = changes.borrow_and_update().revision;
-            if revision != told {
-                told = revision;
-                // A stream that cannot be written is cancelled by rmcp.
-                let _ = cx.sink().notify_tool_list_changed().await;
-                tokio::time::sleep(CHANGES_EVERY).await;
-            }
-        }
+        sessions::listen(&cx, &self.inner.sources).await
     }
 }
 
-fn implementation() -> Implementation {
-    Implementation::new("skillhost", env!("CARGO_PKG_VERSION"))
+/// Why a request that rmcp does not know is refused.
+fn refused(request: CustomRequest) -> ErrorData {
+    fn problem<T: serde::de::DeserializeOwned>(params: Value) -> Option<serde_json::Error> {
+        serde_json::from_value::<T>(params).err()
+    }
+    let params = request.params.unwrap_or_default();
+    let problem = match &*request.method {
+        "tools/call" => problem::<CallToolRequestParams>(params),
+        "prompts/get" => problem::<GetPromptRequestParams>(params),
+        "resources/read" => problem::<ReadResourceRequestParams>(params),
+        "completion/complete" => problem::<CompleteRequestParams>(params),
+        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => {
+            problem::<PaginatedRequestParams>(params)
+        }
+        _ => None,
+    };
+    let method = bounded(request.method, 100);
+    match problem {
+        Some(error) => {
+            let text = bounded(format!("the parameters of {method} are malformed: {error}"), 500);
+            ErrorData::invalid_params(text, None)
+        }
+        None => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None),
+    }
 }

@@ -8,6 +8,7 @@ mod mcp;
 mod refusal;
 pub(crate) mod reply;
 pub(crate) mod stdio;
-mod tools;
+mod wording;
 
 use mcp::McpServer;
+pub(crate) use mcp::{Sources, ended};

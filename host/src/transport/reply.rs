@@ -6,14 +6,19 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rmcp::{
     ErrorData,
     model::{
-        Annotations, AudioContent, CallToolResult, ClientCapabilities, ContentBlock, EmbeddedResource,
-        ImageContent, MetaObject, Resource, ResourceContents, TextContent,
+        AudioContent, CallToolResult, ClientCapabilities, CompleteResult, CompletionInfo, ContentBlock,
+        EmbeddedResource, GetPromptResult, ImageContent, MetaObject, PromptMessage, ReadResourceResult,
+        Resource, ResourceContents, TextContent,
     },
 };
 use serde_json::{Map, Value, json};
-use skillhost_core::{Block, Content, Effect, Failure, FailureKind, Hint, Reply, ResourceBody};
-use skillhost_pipeline::{Response, StandIn};
+use skillhost_core::{
+    Block, Content, Effect, Failure, FailureKind, Hint, Outcome, Reply, ResourceBody, Role, text::bounded,
+};
+use skillhost_pipeline::{FeatureResponse, Response, StandIn};
 use skillhost_policy::Findings;
+
+use super::wording;
 
 /// Prefix of our own keys in `_meta`.
 const OURS: &str = "skillhost/";
@@ -83,6 +88,9 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
         Ok(reply) => success(reply),
         Err(failure) => match failure.kind {
             FailureKind::UnknownTool => {
+                return Err(ErrorData::invalid_params(failure.message, Some(Value::Object(meta))));
+            }
+            FailureKind::InvalidAnswers => {
                 return Err(ErrorData::invalid_params(failure.message, Some(Value::Object(meta))));
             }
             FailureKind::MissingCapability => {
@@ -174,11 +182,95 @@ fn success(reply: Reply) -> CallToolResult {
     result
 }
 
+/// The result of `prompts/get`.
+pub(crate) fn prompt(response: FeatureResponse) -> Result<GetPromptResult, ErrorData> {
+    match error(response)? {
+        Outcome::Filled(mut filled) => {
+            let description = filled.description.take();
+            let meta = own(filled.reply.meta.take());
+            let messages = filled.messages().map(|(role, content)| {
+                let role = match role {
+                    Role::User => rmcp::model::Role::User,
+                    Role::Assistant => rmcp::model::Role::Assistant,
+                };
+                PromptMessage::new(role, block(content))
+            });
+            let mut result = GetPromptResult::new(messages.collect());
+            (result.description, result.meta) = (description, meta);
+            Ok(result)
+        }
+        _ => Err(strange()),
+    }
+}
+
+/// The result of `resources/read`.
+pub(crate) fn resource(uri: &str, response: FeatureResponse) -> Result<ReadResourceResult, ErrorData> {
+    match error(response)? {
+        Outcome::Read(Some(reply)) => {
+            let read = |block: Block| match block.content {
+                Content::Resource(resource) => Some(contents(resource)),
+                _ => None,
+            };
+            Ok(ReadResourceResult::new(reply.content.into_iter().filter_map(read).collect()))
+        }
+        Outcome::Read(None) => {
+            let text = format!("there is no resource `{}`", bounded(uri.to_owned(), 200));
+            Err(ErrorData::resource_not_found(text, Some(json!({"uri": uri}))))
+        }
+        _ => Err(strange()),
+    }
+}
+
+/// The result of `completion/complete`.
+pub(crate) fn completion(response: FeatureResponse) -> Result<CompleteResult, ErrorData> {
+    match error(response)? {
+        Outcome::Completed(completion) => {
+            let mut info = CompletionInfo::new(completion.values).map_err(|_| strange())?;
+            (info.total, info.has_more) = (completion.total, Some(completion.has_more));
+            Ok(CompleteResult::new(info))
+        }
+        // Nobody suggests anything.
+        Outcome::Read(None) => Ok(CompleteResult::default()),
+        _ => Err(strange()),
+    }
+}
+
+fn strange() -> ErrorData {
+    ErrorData::internal_error("the skill answered something else than was asked for", None)
+}
+
+/// The outcome, or the error where what failed is no tool: there are no results that say "no" then.
+fn error(response: FeatureResponse) -> Result<Outcome, ErrorData> {
+    let FeatureResponse { id, correlation_id, result, .. } = response;
+    result.map_err(|failure| {
+        if failure.kind == FailureKind::MissingCapability {
+            return ErrorData::missing_required_client_capability(capabilities(&failure.missing));
+        }
+        let effect = failure.kind.effect(true);
+        let data = json!({
+            format!("{OURS}call_id"): id.to_string(),
+            format!("{OURS}correlation_id"): &*correlation_id,
+            format!("{OURS}failure"): described(&failure, effect),
+        });
+        match failure.kind {
+            FailureKind::UnknownTool | FailureKind::InvalidInput | FailureKind::InvalidAnswers => {
+                ErrorData::invalid_params(failure.message, Some(data))
+            }
+            _ => ErrorData::internal_error(told(&failure, effect), Some(data)),
+        }
+    })
+}
+
+/// What of a skill's `_meta` it may say.
+fn own(meta: Option<Map<String, Value>>) -> Option<MetaObject> {
+    let allowed = |key: &str| !RESERVED.iter().any(|prefix| key.starts_with(prefix));
+    let own: Map<_, _> = meta?.into_iter().filter(|(key, _)| allowed(key)).collect();
+    (!own.is_empty()).then_some(MetaObject(own))
+}
+
 fn block(block: Block) -> ContentBlock {
     let meta = block.meta.map(MetaObject);
-    // Annotations a client could not read are left out.
-    let annotations: Option<Annotations> =
-        block.annotations.and_then(|map| serde_json::from_value(Value::Object(map)).ok());
+    let annotations = wording::annotations(block.annotations.as_ref());
     macro_rules! with {
         ($content:expr) => {{
             let mut content = $content;
@@ -201,26 +293,23 @@ fn block(block: Block) -> ContentBlock {
             resource.description = link.description;
             resource.mime_type = link.mime_type;
             resource.size = link.size;
-            resource.icons = link.icons.map(|icons| {
-                icons.into_iter().filter_map(|icon| serde_json::from_value(icon).ok()).collect()
-            });
+            resource.icons = wording::icons(link.icons.as_deref());
             resource
         })),
         Content::Resource(resource) => {
-            let own = resource.meta.map(MetaObject);
-            let (uri, mime_type) = (resource.uri, resource.mime_type);
-            let contents = match resource.body {
-                ResourceBody::Text(text) => {
-                    ResourceContents::TextResourceContents { uri, mime_type, text, meta: own }
-                }
-                ResourceBody::Blob(data) => ResourceContents::BlobResourceContents {
-                    uri,
-                    mime_type,
-                    blob: BASE64_STANDARD.encode(data),
-                    meta: own,
-                },
-            };
-            ContentBlock::Resource(with!(EmbeddedResource::new(contents)))
+            ContentBlock::Resource(with!(EmbeddedResource::new(contents(resource))))
+        }
+    }
+}
+
+fn contents(resource: skillhost_core::ResourceContents) -> ResourceContents {
+    let meta = resource.meta.map(MetaObject);
+    let (uri, mime_type) = (resource.uri, resource.mime_type);
+    match resource.body {
+        ResourceBody::Text(text) => ResourceContents::TextResourceContents { uri, mime_type, text, meta },
+        ResourceBody::Blob(data) => {
+            let blob = BASE64_STANDARD.encode(data);
+            ResourceContents::BlobResourceContents { uri, mime_type, blob, meta }
         }
     }
 }
@@ -250,6 +339,7 @@ mod tests {
             rollback: None,
             settled: false,
             undoable: false,
+            asked: None,
         }
     }
 

@@ -12,7 +12,7 @@ use rmcp::{
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
-use skillhost_pipeline::Dispatcher;
+use skillhost_pipeline::{Dispatcher, Tasks};
 use tokio::{
     io::{Stdin, Stdout},
     sync::Mutex,
@@ -23,13 +23,17 @@ use tokio_util::{
     sync::CancellationToken,
 };
 
-use super::{McpServer, http::drain, refusal};
+use super::{McpServer, Sources, http::drain, refusal};
 
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
 
 /// Serve one client until stdin ends, or `stop` is cancelled and calls in flight are done.
-pub(crate) async fn serve(dispatcher: &Arc<Dispatcher>, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    dispatcher: &Arc<Dispatcher>,
+    (sources, tasks): (Sources, Tasks),
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (draining, drained) = (Arc::clone(dispatcher), CancellationToken::new());
     let ended = drained.clone();
     tokio::spawn(async move {
@@ -41,7 +45,8 @@ pub(crate) async fn serve(dispatcher: &Arc<Dispatcher>, stop: CancellationToken)
         input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
     };
-    let service = match McpServer::start(Arc::clone(dispatcher)).serve_with_ct(transport, drained).await {
+    let server = McpServer::start(Arc::clone(dispatcher), sources, tasks);
+    let service = match Box::pin(server.serve_with_ct(transport, drained)).await {
         Ok(service) => service,
         // A client that goes away before it said anything is no error.
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

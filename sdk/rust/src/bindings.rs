@@ -30,3 +30,4 @@ macro_rules! export {
 export!(undo, "with-undo", "::skillhost_sdk::bindings::undo");
 export!(prompts, "with-prompts", "::skillhost_sdk::bindings::prompts");
 export!(resources, "with-resources", "::skillhost_sdk::bindings::resources");
+export!(completions, "with-completions", "::skillhost_sdk::bindings::completions");

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::reply::to_json;
-use crate::types::{Answer, Question, Reply};
+use crate::types::Reply;
 
 mod call;
 
@@ -45,7 +45,8 @@ pub fn cancelled() -> bool {
     imports::cancelled()
 }
 
-/// Tells the host that the tools of this skill have changed.
+/// Tells the host that the tools of this skill have changed. It lists them anew once the call is over, and tells the
+/// clients.
 ///
 /// ```
 /// # use skillhost_sdk::{host, testing::Host};
@@ -55,29 +56,56 @@ pub fn cancelled() -> bool {
 /// ```
 ///
 /// # Errors
-/// [`HostError::NotOffered`] by hosts that do not offer it yet.
+/// [`HostError::NotOffered`] outside a call.
 pub fn tools_changed() -> Result<(), HostError> {
     imports::tools_changed()
 }
 
-/// Asks the client in the middle of the call and waits. Possible only where the client has the feature
-/// `ask-in-call`, and not after a host call that changed something. Elsewhere, end the call with
-/// [`InputRequired`](crate::InputRequired).
+/// As [`tools_changed`], of the prompts.
 ///
 /// ```
-/// use skillhost_sdk::{host, testing::Host, types::{AnswerValue, Ask, Question, Root}};
-///
-/// let root = Root { uri: "file:///work".into(), name: None };
-/// let mock = Host::new().answer("where", AnswerValue::Roots(vec![root]));
-/// let question = Question { key: "where".into(), ask: Ask::Roots };
-/// let answers = mock.run(|| host::ask_client(&[question])).unwrap();
-/// assert_eq!(answers[0].key, "where");
+/// # use skillhost_sdk::{host, testing::Host};
+/// let mock = Host::new();
+/// mock.run(host::prompts_changed).unwrap();
+/// assert_eq!(mock.prompts_changed(), 1);
 /// ```
 ///
 /// # Errors
-/// [`HostError`], when nobody was asked.
-pub fn ask_client(questions: &[Question]) -> Result<Vec<Answer>, HostError> {
-    imports::ask_client(questions)
+/// As [`tools_changed`].
+pub fn prompts_changed() -> Result<(), HostError> {
+    imports::prompts_changed()
+}
+
+/// As [`tools_changed`], of the list of resources. For what a resource says there is [`resource_updated`].
+///
+/// ```
+/// # use skillhost_sdk::{host, testing::Host};
+/// let mock = Host::new();
+/// mock.run(host::resources_changed).unwrap();
+/// assert_eq!(mock.resources_changed(), 1);
+/// ```
+///
+/// # Errors
+/// As [`tools_changed`].
+pub fn resources_changed() -> Result<(), HostError> {
+    imports::resources_changed()
+}
+
+/// Tells the host that a resource of this skill says something else now. Those who subscribed to it are told, at most a
+/// few times a second.
+///
+/// ```
+/// # use skillhost_sdk::{host, testing::Host};
+/// let mock = Host::new();
+/// mock.run(|| host::resource_updated("notes://today")).unwrap();
+/// assert_eq!(mock.resources_updated(), ["notes://today"]);
+/// ```
+///
+/// # Errors
+/// [`HostError::Invalid`], when the skill has no such resource; [`HostError::Unavailable`], when the call has said it of
+/// 1,000 already.
+pub fn resource_updated(uri: &str) -> Result<(), HostError> {
+    imports::resource_updated(uri)
 }
 
 /// Makes the undo token, a JSON text, durable. Call it before the first effect: a call that is killed

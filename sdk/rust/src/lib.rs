@@ -30,7 +30,7 @@
 //! ```
 //!
 //! What a function may take and return is told at [`tool`] and [`IntoOutcome`]; how to fail at [`Failure`];
-//! what the host does during a call in [`host`] and [`log`]. A skill whose list of tools is not known when it
+//! how to ask the person or the model at [`ask`]; what the host does during a call in [`host`] and [`log`]. A skill whose list of tools is not known when it
 //! is compiled implements [`Skill`] by hand.
 //!
 //! What reaches outside the sandbox needs a grant of the operator, in `[skills.NAME.grants]` of his configuration:
@@ -52,9 +52,11 @@
 // The paths that the macros write, `::skillhost_sdk::…`, must hold in this crate too.
 extern crate self as skillhost_sdk;
 
+pub mod ask;
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
 pub mod bindings;
+mod completion;
 pub mod config;
 mod context;
 mod failure;
@@ -73,7 +75,9 @@ pub mod testing;
 mod tool;
 pub mod undo;
 
+pub use ask::Pause;
 pub use bindings::skillhost::skill::types;
+pub use completion::{Completion, CompletionRequest, Subject};
 pub use outcome::{IntoOutcome, WithText};
 pub use prompt::{
     IntoPrompt, Message, Prompt, PromptArgument, PromptDefinition, PromptMessages, PromptOutcome, Role,
@@ -84,13 +88,17 @@ pub use resource::{
 pub use schema::{input_schema, output_schema};
 pub use skillhost_sdk_macros::{prompt, resource, tool};
 pub use tool::{Definition, Skill, dispatch};
-pub use types::{Annotations, Content, ContentBlock, Context, Failure, InputRequired, Outcome, Reply, Tool};
+pub use types::{
+    Annotations, Content, ContentBlock, Context, Failure, InputRequired, Outcome, Reply, TaskSupport, Tool,
+};
 pub use undo::Undo;
 
 /// All that a usual skill needs, to be imported with `*`.
 pub mod prelude {
     pub use crate::types::{Context, Failure, Reply};
-    pub use crate::{WithText, config, host, http, keyvalue, log, prompt, resource, secrets, tool};
+    pub use crate::{
+        Pause, WithText, ask, config, host, http, keyvalue, log, prompt, resource, secrets, tool,
+    };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
 }
@@ -98,9 +106,12 @@ pub mod prelude {
 /// What the macros' output refers to; not part of the interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::completion::{Complete, Completions};
     pub use crate::outcome::{Fallible, finish};
-    pub use crate::prompt::{Prompts, arguments as prompt_arguments, parse as parse_prompt};
-    pub use crate::resource::{Resources, fit, parse as parse_resource};
+    pub use crate::prompt::{
+        Prompts, arguments as prompt_arguments, finish as finish_prompt, parse as parse_prompt,
+    };
+    pub use crate::resource::{Resources, finish as finish_resource, fit, parse as parse_resource};
     pub use crate::tool::{
         NoArguments, Undoing, assert_distinct, assert_not_undoable, assert_undoable, parse, schema_of,
     };

@@ -2,10 +2,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::ask::Pause;
 use crate::reply::to_json;
 use crate::types::{ContentBlock, Failure, InputRequired, Outcome, Reply};
 
-/// What a tool's function may return, bare or in a `Result<_, Failure>`.
+/// What a tool's function may return, bare, in a `Result<_, Failure>`, or in a `Result<_, Pause>` when it asks.
 ///
 /// | type | content | structured | output schema |
 /// |---|---|---|---|
@@ -111,21 +112,47 @@ impl<T: Serialize + JsonSchema> IntoOutcome for WithText<T> {
 /// Lets the attribute name the good half of a result type that it sees only as tokens.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a tool that can fail returns `Result<_, Failure>`, not `{Self}`",
+    message = "a tool that can fail returns `Result<_, Failure>`, or `Result<_, Pause>` when it asks; not `{Self}`",
     note = "convert the error: `.map_err(Failure::permanent)?`"
 )]
 pub trait Fallible {
     type Value: IntoOutcome;
+
+    fn finish(self) -> Result<Outcome, Failure>;
 }
 
 impl<T: IntoOutcome> Fallible for Result<T, Failure> {
     type Value = T;
+
+    fn finish(self) -> Result<Outcome, Failure> {
+        self.map(T::into_outcome)
+    }
+}
+
+impl<T: IntoOutcome> Fallible for Result<T, Pause> {
+    type Value = T;
+
+    fn finish(self) -> Result<Outcome, Failure> {
+        ended(self.map(T::into_outcome), Outcome::InputRequired)
+    }
 }
 
 /// The end of every call.
 #[doc(hidden)]
-pub fn finish<T: IntoOutcome>(result: Result<T, Failure>) -> Result<Outcome, Failure> {
-    result.map(T::into_outcome)
+pub fn finish<R: Fallible>(result: R) -> Result<Outcome, Failure> {
+    result.finish()
+}
+
+/// A pause in the terms of the contract, where a question is an outcome.
+pub(crate) fn ended<O>(
+    result: Result<O, Pause>,
+    asked: impl FnOnce(InputRequired) -> O,
+) -> Result<O, Failure> {
+    match result {
+        Ok(outcome) => Ok(outcome),
+        Err(Pause::Asked(questions)) => Ok(asked(questions)),
+        Err(Pause::Failed(failure)) => Err(failure),
+    }
 }
 
 #[cfg(test)]

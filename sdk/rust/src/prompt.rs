@@ -3,7 +3,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::ask::Pause;
 use crate::bindings::prompts::exports::skillhost::skill::prompts as export;
+use crate::outcome::ended;
 use crate::types::{Content, Context, Failure, InputRequired};
 
 pub use export::{Message, Prompt, PromptArgument, PromptMessages, PromptOutcome, Role};
@@ -38,7 +40,8 @@ impl PromptDefinition {
     }
 }
 
-/// What a prompt's function may return, bare or in a `Result<_, Failure>`: a `String` becomes one message of the user.
+/// What a prompt's function may return, bare, in a `Result<_, Failure>`, or in a `Result<_, Pause>` when it asks: a
+/// `String` becomes one message of the user.
 #[diagnostic::on_unimplemented(
     message = "a prompt cannot return `{Self}`",
     note = "return `String`, `Vec<Message>`, or `PromptMessages`"
@@ -70,6 +73,34 @@ impl IntoPrompt for InputRequired {
     fn into_prompt(self) -> PromptOutcome {
         PromptOutcome::InputRequired(self)
     }
+}
+
+/// What a prompt's function may return that can fail.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a prompt that can fail returns `Result<_, Failure>`, or `Result<_, Pause>` when it asks; not `{Self}`",
+    note = "convert the error: `.map_err(Failure::permanent)?`"
+)]
+pub trait FalliblePrompt {
+    fn finish(self) -> Result<PromptOutcome, Failure>;
+}
+
+impl<T: IntoPrompt> FalliblePrompt for Result<T, Failure> {
+    fn finish(self) -> Result<PromptOutcome, Failure> {
+        self.map(T::into_prompt)
+    }
+}
+
+impl<T: IntoPrompt> FalliblePrompt for Result<T, Pause> {
+    fn finish(self) -> Result<PromptOutcome, Failure> {
+        ended(self.map(T::into_prompt), PromptOutcome::InputRequired)
+    }
+}
+
+/// The end of every prompt.
+#[doc(hidden)]
+pub fn finish<R: FalliblePrompt>(result: R) -> Result<PromptOutcome, Failure> {
+    result.finish()
 }
 
 impl Message {

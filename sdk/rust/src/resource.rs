@@ -2,7 +2,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::ask::Pause;
 use crate::bindings::resources::exports::skillhost::skill::resources as export;
+use crate::outcome::ended;
 use crate::types::{Context, Failure, ResourceBody, ResourceContents};
 
 pub use export::{ReadOutcome, ResourceInfo, ResourceTemplate};
@@ -46,8 +48,8 @@ impl ResourceDefinition {
     }
 }
 
-/// What a resource's function may return, bare, in an `Option` (none: there is no such resource), or in a
-/// `Result<_, Failure>`.
+/// What a resource's function may return, bare, in an `Option` (none: there is no such resource), in a
+/// `Result<_, Failure>`, or in a `Result<_, Pause>` when it asks.
 #[diagnostic::on_unimplemented(
     message = "a resource cannot be `{Self}`",
     note = "return `String` or `Vec<u8>`, in an `Option` where it may not be there"
@@ -84,6 +86,39 @@ impl<T: IntoContents> IntoContents for Option<T> {
     fn into_contents(self, uri: &str, mime_type: Option<&str>) -> Option<Vec<ResourceContents>> {
         self?.into_contents(uri, mime_type)
     }
+}
+
+/// What a resource's function may return that can fail.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a resource that can fail returns `Result<_, Failure>`, or `Result<_, Pause>` when it asks; not `{Self}`",
+    note = "convert the error: `.map_err(Failure::permanent)?`"
+)]
+pub trait FallibleContents {
+    fn finish(self, uri: &str, mime_type: Option<&str>) -> Result<Option<ReadOutcome>, Failure>;
+}
+
+impl<T: IntoContents> FallibleContents for Result<T, Failure> {
+    fn finish(self, uri: &str, mime_type: Option<&str>) -> Result<Option<ReadOutcome>, Failure> {
+        Ok(self?.into_contents(uri, mime_type).map(ReadOutcome::Contents))
+    }
+}
+
+impl<T: IntoContents> FallibleContents for Result<T, Pause> {
+    fn finish(self, uri: &str, mime_type: Option<&str>) -> Result<Option<ReadOutcome>, Failure> {
+        let contents = self.map(|contents| contents.into_contents(uri, mime_type).map(ReadOutcome::Contents));
+        ended(contents, |questions| Some(ReadOutcome::InputRequired(questions)))
+    }
+}
+
+/// The end of every reading.
+#[doc(hidden)]
+pub fn finish<R: FallibleContents>(
+    result: R,
+    uri: &str,
+    mime_type: Option<&str>,
+) -> Result<Option<ReadOutcome>, Failure> {
+    result.finish(uri, mime_type)
 }
 
 /// The values of `{name}` parts of a template in a URI; none when it does not fit. A part stands for one or more

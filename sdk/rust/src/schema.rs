@@ -40,6 +40,12 @@ pub fn output_schema<T: JsonSchema>() -> Option<String> {
     object(schema).map(|schema| schema.as_value().to_string())
 }
 
+/// The schema of `T` as an argument, in one piece: without references where that is possible.
+pub(crate) fn inlined<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    root::<T>(settings.with(|settings| settings.inline_subschemas = true)).to_value()
+}
+
 fn root<T: JsonSchema>(settings: SchemaSettings) -> Schema {
     // 2020-12 is what MCP assumes anyway, and the title is only the name of the Rust type: neither is worth
     // a model's attention.

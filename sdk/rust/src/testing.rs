@@ -16,6 +16,8 @@
 //! assert_eq!(greeting.unwrap(), "Moin, local!");
 //! assert_eq!(host.logs()[0].message, "greeting");
 //! ```
+//!
+//! A tool that asks is run through its rounds by a [`Client`].
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,9 +25,12 @@ use std::rc::Rc;
 use crate::host::CallError;
 use crate::http::{Error, Request, Response};
 use crate::log::Level;
-use crate::types::{AnswerValue, Reply};
+use crate::types::Reply;
 
+mod client;
 pub(crate) mod imports;
+
+pub use client::Client;
 
 type Tool = Rc<dyn Fn(Option<&str>) -> Result<Reply, CallError>>;
 type Web = Rc<dyn Fn(&Request) -> Result<Response, Error>>;
@@ -40,7 +45,6 @@ struct State {
     config: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
     tools: BTreeMap<String, Tool>,
-    answers: BTreeMap<String, AnswerValue>,
     http: Option<Web>,
     cancel_after: Option<usize>,
     cancel_checks: usize,
@@ -52,6 +56,9 @@ struct State {
     undo_tokens: Vec<String>,
     requests: Vec<Request>,
     tools_changed: usize,
+    prompts_changed: usize,
+    resources_changed: usize,
+    resources_updated: Vec<String>,
 }
 
 /// A report of [`host::progress`](crate::host::progress).
@@ -108,13 +115,6 @@ impl Host {
         tool: impl Fn(Option<&str>) -> Result<Reply, CallError> + 'static,
     ) -> Self {
         self.0.borrow_mut().tools.insert(name.into(), Rc::new(tool));
-        self
-    }
-
-    /// Has a client that answers the question with this key.
-    #[must_use]
-    pub fn answer(self, key: impl Into<String>, answer: AnswerValue) -> Self {
-        self.0.borrow_mut().answers.insert(key.into(), answer);
         self
     }
 
@@ -197,6 +197,21 @@ impl Host {
     /// How often the skill said that its tools have changed.
     pub fn tools_changed(&self) -> usize {
         self.0.borrow().tools_changed
+    }
+
+    /// How often the skill said that its prompts have changed.
+    pub fn prompts_changed(&self) -> usize {
+        self.0.borrow().prompts_changed
+    }
+
+    /// How often the skill said that its list of resources has changed.
+    pub fn resources_changed(&self) -> usize {
+        self.0.borrow().resources_changed
+    }
+
+    /// The URIs of resources that the skill said say something else now, in order.
+    pub fn resources_updated(&self) -> Vec<String> {
+        self.0.borrow().resources_updated.clone()
     }
 }
 

@@ -147,6 +147,9 @@ impl<S: Skill> Guest for S {
 /// skillhost_sdk::skill!(tools: [hello], prompts: [greeting], resources: [today]);
 /// # fn main() {}
 /// ```
+///
+/// Last in the list, `completions: function` suggests arguments of prompts and of resource templates: see
+/// [`CompletionRequest`](crate::CompletionRequest).
 #[macro_export]
 macro_rules! skill {
     (
@@ -154,6 +157,7 @@ macro_rules! skill {
         $(, undoable: [$($undoable:ty),+ $(,)?])?
         $(, prompts: [$($prompt:ty),+ $(,)?])?
         $(, resources: [$($resource:ty),+ $(,)?])?
+        $(, completions: $completions:path)?
         $(,)?
     ) => {
         const _: () = {
@@ -216,6 +220,18 @@ macro_rules! skill {
                 #[allow(unsafe_code, reason = "exports cross the component's boundary")]
                 const _: () = {
                     $crate::bindings::resources::export!(Resources with_types_in $crate::bindings::resources);
+                };
+            )?
+            $(
+                struct Completions;
+
+                impl $crate::__private::Completions for Completions {
+                    const COMPLETE: $crate::__private::Complete = $completions;
+                }
+
+                #[allow(unsafe_code, reason = "exports cross the component's boundary")]
+                const _: () = {
+                    $crate::bindings::completions::export!(Completions with_types_in $crate::bindings::completions);
                 };
             )?
         };

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{CallTool, PrepareUndo};
+use crate::{CallTool, PrepareUndo, Round, Target};
 
 /// Identifies one call over all its attempts. A UUIDv7, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Caller {
 }
 
 /// What the client on the other side can do, as far as a skill may want to know.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientFeatures {
     /// Shows a form to the person.
     pub elicitation_form: bool,
@@ -97,6 +97,20 @@ pub struct ClientFeatures {
     pub roots: bool,
     /// Listens to progress of this call.
     pub progress: bool,
+}
+
+impl ClientFeatures {
+    /// Whether the client has what this asks for.
+    #[must_use]
+    pub fn can_answer(&self, ask: &crate::Ask) -> bool {
+        match ask.capability() {
+            "elicitation" => self.elicitation_form,
+            "elicitation.url" => self.elicitation_url,
+            "sampling.tools" => self.sampling_tools,
+            "sampling" => self.sampling,
+            _ => self.roots,
+        }
+    }
 }
 
 /// How far a call is.
@@ -117,6 +131,28 @@ pub trait ClientLink: Send + Sync {
 
     /// Whether the client has given up on the call.
     fn cancelled(&self) -> bool;
+
+    /// Whether the client wants the skill's log lines of this level.
+    fn listens(&self, _: LogLevel) -> bool {
+        false
+    }
+
+    /// Pass a log line on; may drop it. It holds no secrets that the host knows of.
+    fn log(&self, _: LogLevel, _logger: &str, _text: &str) {}
+}
+
+/// How much a log line matters, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Critical,
+    Alert,
+    Emergency,
 }
 
 /// A link for calls without a client, such as those of the command line: progress is dropped.
@@ -140,6 +176,8 @@ pub struct Call {
     pub correlation_id: Arc<str>,
     /// Who calls.
     pub caller: Caller,
+    /// What it is for.
+    pub target: Arc<Target>,
     /// The tool's name inside its skill.
     pub tool: Arc<str>,
     /// A JSON object as text, or nothing when the client sent none.
@@ -148,6 +186,8 @@ pub struct Call {
     pub meta: Option<Arc<str>>,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// From the second round on: what was asked, answered.
+    pub round: Option<Arc<Round>>,
     /// When the call must be over.
     pub deadline: Instant,
     /// What the client can do.

@@ -7,19 +7,29 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{Digest, Invoke, SkillName, ToolName, ToolSpec};
+use crate::{Digest, Invoke, PromptSpec, ResourceSpec, Served, SkillName, TemplateSpec, ToolName, ToolSpec};
 
 /// A snapshot of all skills and their tools. Replaced whole, never changed.
 #[derive(Default)]
 pub struct Catalog {
     /// By full name, hence in a stable order.
     pub tools: BTreeMap<ToolName, Entry>,
+    /// By full name, as tools.
+    pub prompts: BTreeMap<ToolName, Served<PromptSpec>>,
+    /// By URI.
+    pub resources: BTreeMap<String, Served<ResourceSpec>>,
+    /// By URI template.
+    pub templates: BTreeMap<String, Served<TemplateSpec>>,
     /// By name.
     pub skills: BTreeMap<SkillName, SkillStatus>,
     /// File names that cannot be skills, and why.
     pub refused: BTreeMap<String, String>,
     /// Grows when `tools` changes in a way a client can see.
     pub revision: u64,
+    /// The same for `prompts`.
+    pub prompts_revision: u64,
+    /// The same for `resources` and `templates`.
+    pub resources_revision: u64,
     /// Whether the first look at the directory is done and every skill found there was tried.
     pub settled: bool,
 }
@@ -75,8 +85,8 @@ pub struct SkillStatus {
     pub since: SystemTime,
     /// Full names of the tools it serves.
     pub tools: Vec<ToolName>,
-    /// Tools it could not have because another skill held the name, with that skill.
-    pub contested: Vec<(ToolName, SkillName)>,
+    /// Names of tools and prompts, and URIs, that it could not have because another skill held them, with that skill.
+    pub contested: Vec<(String, SkillName)>,
 }
 
 /// What the newest version of a skill is doing.

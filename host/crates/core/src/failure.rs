@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::text::bounded;
+use crate::{InputRequired, text::bounded};
 
 /// What kind of failure it is. One row each in the table of `docs/failures.md`, and a page in `docs/errors/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +15,10 @@ pub enum FailureKind {
     InvalidInput,
     /// The client lacks a feature the skill needs.
     MissingCapability,
+    /// The skill needs answers first; what it asks is in [`Failure::asked`].
+    InputRequired,
+    /// The state or the answers that came back from the client cannot be used.
+    InvalidAnswers,
     /// The idempotency key was used before, with other arguments.
     KeyConflict,
     /// The world is not as the skill expected it.
@@ -114,6 +118,8 @@ pub enum Hint {
     MendArguments,
     /// Look at the world before deciding.
     CheckFirst,
+    /// Answer what it asks; the client calls again by itself.
+    Answer,
     /// Leave it.
     DoNotRetry,
 }
@@ -126,6 +132,7 @@ impl Hint {
             Self::RetryLater => "retry-later",
             Self::MendArguments => "mend-arguments",
             Self::CheckFirst => "check-first",
+            Self::Answer => "answer",
             Self::DoNotRetry => "do-not-retry",
         }
     }
@@ -143,11 +150,13 @@ struct Row {
 
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::UnknownTool,
         Self::NotReady,
         Self::InvalidInput,
         Self::MissingCapability,
+        Self::InputRequired,
+        Self::InvalidAnswers,
         Self::KeyConflict,
         Self::Conflict,
         Self::RateLimited,
@@ -170,7 +179,7 @@ impl FailureKind {
     /// THE table.
     const fn row(self) -> Row {
         use Effect::{None as Nothing, Unknown};
-        use Hint::{CheckFirst, DoNotRetry, MendArguments, RetryLater};
+        use Hint::{Answer, CheckFirst, DoNotRetry, MendArguments, RetryLater};
         use Retry::{Always, IfSafe, Never};
         use Verdict::{Failure as Counts, Neutral};
         let (code, effect, breaker, retry, hint) = match self {
@@ -178,6 +187,8 @@ impl FailureKind {
             Self::NotReady => ("not-ready", Nothing, Neutral, Never, RetryLater),
             Self::InvalidInput => ("invalid-input", Nothing, Neutral, Never, MendArguments),
             Self::MissingCapability => ("missing-capability", Nothing, Neutral, Never, DoNotRetry),
+            Self::InputRequired => ("input-required", Nothing, Neutral, Never, Answer),
+            Self::InvalidAnswers => ("invalid-answers", Nothing, Neutral, Never, MendArguments),
             Self::KeyConflict => ("key-conflict", Nothing, Neutral, Never, MendArguments),
             Self::Conflict => ("conflict", Nothing, Neutral, Never, CheckFirst),
             Self::RateLimited => ("rate-limited", Nothing, Neutral, Never, RetryLater),
@@ -251,6 +262,8 @@ impl FailureKind {
             | Self::JournalUnavailable
             | Self::Transient
             | Self::ShuttingDown => "Nothing took effect; try again later.",
+            Self::InputRequired => "Nothing took effect. It goes on when its questions are answered.",
+            Self::InvalidAnswers => "Nothing was called. Make the call anew, without its state.",
             Self::MissingCapability => "Use a client that has this capability.",
             Self::Conflict => "Nothing was touched. Look at the present state before you decide what to do.",
             Self::Permanent | Self::Unsupported => "Nothing took effect. Do not retry.",
@@ -288,13 +301,22 @@ pub struct Failure {
     pub pointers: Vec<String>,
     /// The capabilities that lack, for `MissingCapability`.
     pub missing: Vec<String>,
+    /// What is asked, for `InputRequired`.
+    pub asked: Option<Box<InputRequired>>,
 }
 
 impl Failure {
     /// A failure of this kind. The message is cut at 8 KiB.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         let message = bounded(message.into(), MAX_MESSAGE);
-        Self { kind, message, retry_after: None, pointers: vec![], missing: vec![] }
+        Self { kind, message, retry_after: None, pointers: vec![], missing: vec![], asked: None }
+    }
+
+    /// The skill asks its client before it goes on.
+    #[must_use]
+    pub fn asks(asked: InputRequired) -> Self {
+        let failure = Self::new(FailureKind::InputRequired, "the tool asks its client before it goes on");
+        Self { asked: Some(Box::new(asked)), ..failure }
     }
 
     /// Says when to come back.
@@ -324,6 +346,8 @@ mod tests {
             not-ready          none     Neutral  Never   RetryLater
             invalid-input      none     Neutral  Never   MendArguments
             missing-capability none     Neutral  Never   DoNotRetry
+            input-required     none     Neutral  Never   Answer
+            invalid-answers    none     Neutral  Never   MendArguments
             key-conflict       none     Neutral  Never   MendArguments
             conflict           none     Neutral  Never   CheckFirst
             rate-limited       none     Neutral  Never   RetryLater

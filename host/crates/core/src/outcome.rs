@@ -3,11 +3,37 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::{Completion, Failure, FailureKind, Filled, InputRequired};
+
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// It is done.
     Reply(Reply),
+    /// It cannot go on without answers.
+    InputRequired(InputRequired),
+    /// A filled-in prompt.
+    Filled(Filled),
+    /// A resource, as blocks of [`Content::Resource`]; none when there is no such resource.
+    Read(Option<Reply>),
+    /// Suggestions.
+    Completed(Completion),
+}
+
+impl Outcome {
+    /// The reply of a tool.
+    ///
+    /// # Errors
+    /// [`FailureKind::Internal`] when it is something else, which tools do not end with.
+    pub fn into_reply(self) -> Result<Reply, Failure> {
+        match self {
+            Self::Reply(reply) => Ok(reply),
+            Self::InputRequired(asked) => Err(Failure::asks(asked)),
+            Self::Filled(_) | Self::Read(_) | Self::Completed(_) => {
+                Err(Failure::new(FailureKind::Internal, "the call of a tool ended as something else"))
+            }
+        }
+    }
 }
 
 /// What a finished call gives back.

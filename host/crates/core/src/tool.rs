@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Schema, SchemaError, name::NameError};
+use crate::{Schema, SchemaError, TaskSupport, name::NameError};
 
 /// A tool as its skill declared it, checked.
 #[derive(Debug, PartialEq)]
@@ -21,6 +21,10 @@ pub struct ToolSpec {
     pub annotations: Annotations,
     /// Whether its skill can take it back.
     pub undoable: bool,
+    /// Whether its calls must happen.
+    pub durable: bool,
+    /// Whether its calls may run as tasks.
+    pub task: TaskSupport,
     /// MCP icons.
     pub icons: Option<Vec<Value>>,
     /// The tool's own `_meta`.

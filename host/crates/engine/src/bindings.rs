@@ -15,15 +15,24 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
 });
 
-/// The interface of skills that can take back what they did.
-pub(crate) mod undo {
-    wasmtime::component::bindgen!({
-        path: "../../../wit",
-        world: "with-undo",
-        exports: { default: async },
-        with: {
-            "skillhost:skill/types": crate::bindings::skillhost::skill::types,
-        },
-        require_store_data_send: true,
-    });
+/// The exports that not every skill has: each a world of its own.
+macro_rules! export {
+    ($name:ident, $world:literal) => {
+        pub(crate) mod $name {
+            wasmtime::component::bindgen!({
+                path: "../../../wit",
+                world: $world,
+                exports: { default: async },
+                with: {
+                    "skillhost:skill/types": crate::bindings::skillhost::skill::types,
+                },
+                require_store_data_send: true,
+            });
+        }
+    };
 }
+
+export!(undo, "with-undo");
+export!(prompts, "with-prompts");
+export!(resources, "with-resources");
+export!(completions, "with-completions");

@@ -1,5 +1,8 @@
 //! Between the contract's types and `core`'s, checking everything a guest says.
 
+pub(crate) mod ask;
+pub(crate) mod features;
+
 use serde_json::{Map, Value};
 use skillhost_core::{
     self as core, Block, Call, Content, Failure, FailureKind, Media, Outcome, Reply, ResourceBody,
@@ -36,7 +39,7 @@ pub(crate) fn context(call: &Call, left: std::time::Duration) -> types::Context 
         caller: call.caller.as_str().to_owned(),
         client,
         meta: call.meta.as_deref().map(str::to_owned),
-        round: None,
+        round: call.round.as_deref().map(ask::round),
     }
 }
 
@@ -86,20 +89,27 @@ fn spec(tool: types::Tool) -> Result<ToolSpec, ToolSpecError> {
             open_world: tool.annotations.open_world,
         },
         undoable: tool.undoable,
+        durable: tool.durable,
+        task: match tool.task {
+            types::TaskSupport::No => core::TaskSupport::No,
+            types::TaskSupport::Optional => core::TaskSupport::Optional,
+            types::TaskSupport::Required => core::TaskSupport::Required,
+            types::TaskSupport::Answered => core::TaskSupport::Answered,
+        },
         icons,
         meta,
         name: tool.name,
     })
 }
 
-/// How the guest says the call ended.
-pub(crate) fn outcome(result: Result<types::Outcome, types::Failure>) -> Result<Outcome, Failure> {
+/// How the guest says the call ended; `touched`: it may have changed something.
+pub(crate) fn outcome(
+    result: Result<types::Outcome, types::Failure>,
+    touched: bool,
+) -> Result<Outcome, Failure> {
     match result {
         Ok(types::Outcome::Reply(reply)) => self::reply(reply).map(Outcome::Reply),
-        Ok(types::Outcome::InputRequired(_)) => Err(Failure::new(
-            FailureKind::Unsupported,
-            "the skill wants to ask a question (input-required), which is not offered by this host yet",
-        )),
+        Ok(types::Outcome::InputRequired(asked)) => ask::asked(asked, touched).map(Outcome::InputRequired),
         Err(failure) => Err(self::failure(failure)),
     }
 }
@@ -180,20 +190,24 @@ fn block(block: types::ContentBlock) -> Result<Block, Failure> {
             size: link.size,
             icons: link.icons.as_deref().map(|text| typed("icons", text, "a JSON array")).transpose()?,
         }),
-        types::Content::Resource(resource) => Content::Resource(ResourceContents {
-            uri: resource.uri,
-            mime_type: resource.mime_type,
-            body: match resource.body {
-                types::ResourceBody::Text(text) => ResourceBody::Text(text),
-                types::ResourceBody::Blob(data) => ResourceBody::Blob(data),
-            },
-            meta: object("meta", resource.meta)?,
-        }),
+        types::Content::Resource(resource) => Content::Resource(contents(resource)?),
     };
     Ok(Block {
         content,
         annotations: object("annotations", block.annotations)?,
         meta: object("meta", block.meta)?,
+    })
+}
+
+fn contents(resource: types::ResourceContents) -> Result<ResourceContents, Failure> {
+    Ok(ResourceContents {
+        uri: resource.uri,
+        mime_type: resource.mime_type,
+        body: match resource.body {
+            types::ResourceBody::Text(text) => ResourceBody::Text(text),
+            types::ResourceBody::Blob(data) => ResourceBody::Blob(data),
+        },
+        meta: object("meta", resource.meta)?,
     })
 }
 
@@ -269,7 +283,11 @@ pub(crate) fn told(failure: Failure) -> CallError {
         FailureKind::Transient => {
             failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
         }
-        FailureKind::UnknownTool | FailureKind::KeyConflict => {
+        // Whoever calls it can ask, and hand it the answer.
+        FailureKind::InputRequired => CallError::Refused(HostError::NotOffered(
+            "the tool asks its client, which a tool that is called by another cannot".into(),
+        )),
+        FailureKind::UnknownTool | FailureKind::KeyConflict | FailureKind::InvalidAnswers => {
             CallError::Refused(HostError::Invalid(message))
         }
         FailureKind::NotReady

@@ -1,15 +1,19 @@
 //! The engine as a whole, and how a component becomes a skill.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use skillhost_core::{Clock, Digest, Failure, SkillName, ToolSpec, ToolSpecError};
-use tokio::sync::Semaphore;
+use skillhost_core::{Clock, Digest, Failure, Features, SkillName, ToolSpec, ToolSpecError};
+use tokio::sync::{Semaphore, mpsc};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
-    Allowance, CompileError, Compiler, EngineSettings, GrantError, Interfaces, Skill, bindings,
+    Allowance, CompileError, Compiler, EngineSettings, GrantError, Interfaces, Notice, Skill, bindings,
     cache::{self, Cache},
-    config,
+    changes, config,
     grants::open::{self, Surroundings},
     guest::Guests,
     http,
@@ -34,6 +38,7 @@ struct Inner {
     compiling: Semaphore,
     guests: Arc<Guests>,
     around: Surroundings,
+    notices: Mutex<Option<mpsc::Receiver<Notice>>>,
 }
 
 /// Why there is no engine.
@@ -76,7 +81,7 @@ pub enum LoadError {
     /// It is larger than the engine's instances.
     #[error("it does not fit the engine: {0}")]
     TooBig(String),
-    /// Its `tools.list` failed.
+    /// Its `tools.list`, or the list of something else, failed.
     #[error("listing its tools failed: {0}")]
     List(Failure),
     /// Its `tools.list` takes too long.
@@ -126,6 +131,8 @@ pub struct Loaded {
     pub interfaces: Interfaces,
     /// The tools it declares.
     pub tools: Vec<ToolSpec>,
+    /// What it offers beside them.
+    pub features: Features,
     /// Runs them.
     pub skill: Arc<Skill>,
     /// Whether compiled code was found on disk.
@@ -148,7 +155,8 @@ impl Engine {
         let cache =
             Cache::open(&settings.cache, &fingerprint(&engine), settings.cache_size, Arc::clone(&clock))
                 .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
-        let guests = Guests::new(engine.clone(), settings, clock).map_err(EngineError::Threads)?;
+        let (sender, notices) = mpsc::channel(changes::QUEUE);
+        let guests = Guests::new(engine.clone(), settings, clock, sender).map_err(EngineError::Threads)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
@@ -161,6 +169,7 @@ impl Engine {
                     keyvalue: settings.keyvalue.clone(),
                     listeners: settings.listeners.clone(),
                 },
+                notices: Mutex::new(Some(notices)),
             }),
         })
     }
@@ -192,23 +201,39 @@ impl Engine {
         let interfaces = Interfaces::of(&code, &inner.engine);
         interfaces.check_exports().map_err(LoadError::Contract)?;
         let pre = inner.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
-        let timeout = limits.load_timeout;
         let sandbox =
             |limits| Arc::new(Sandbox { name: name.clone(), limits, granted: Arc::clone(&granted) });
         let by_tool = own_limits.into_iter().map(|(tool, limits)| (tool, sandbox(limits))).collect();
         let skill = Skill::new(sandbox(limits), by_tool, pre, Arc::clone(&inner.guests))
             .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
-        let tools = match tokio::time::timeout(timeout, skill.list()).await {
+        let (tools, features) = self.list(&skill).await?;
+        Ok(Loaded { digest, interfaces, tools, features, skill: Arc::new(skill), cached })
+    }
+
+    /// What a skill offers by now.
+    ///
+    /// # Errors
+    /// [`LoadError`], as when it is loaded.
+    pub async fn list(&self, skill: &Skill) -> Result<(Vec<ToolSpec>, Features), LoadError> {
+        let timeout = skill.sandbox.limits.load_timeout;
+        let listed = match tokio::time::timeout(timeout, skill.list()).await {
             Err(_) => return Err(LoadError::ListTimeout(timeout)),
-            Ok(listed) => listed.map_err(LoadError::List)??,
+            Ok(listed) => listed.map_err(LoadError::List)?,
         };
+        let (tools, features) = (listed.tools?, listed.features.map_err(LoadError::Contract)?);
         if let Some(tool) = tools.iter().find(|tool| tool.undoable && !skill.can_undo()) {
             return Err(LoadError::Contract(format!(
                 "its tool `{}` is declared undoable, but it does not export `skillhost:skill/undo@0.1.0`",
                 tool.name
             )));
         }
-        Ok(Loaded { digest, interfaces, tools, skill: Arc::new(skill), cached })
+        Ok((tools, features))
+    }
+
+    /// What skills say has changed. There is one listener: only the first who asks gets it.
+    #[must_use]
+    pub fn notices(&self) -> Option<mpsc::Receiver<Notice>> {
+        self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn code(

@@ -14,7 +14,7 @@ use std::{
 use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Outcome, Report, Usage};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::Semaphore,
+    sync::{Semaphore, mpsc},
     task::JoinHandle,
 };
 use tracing::Instrument as _;
@@ -22,6 +22,7 @@ use wasmtime::Store;
 
 use crate::{
     EngineSettings,
+    changes::Notice,
     epoch::{Ticker, Ticking},
     meter::Meter,
     sandbox::Sandbox,
@@ -60,6 +61,7 @@ pub(crate) struct Guests {
     undos: Arc<Semaphore>,
     ticker: Ticker,
     clock: Arc<dyn Clock>,
+    notices: mpsc::Sender<Notice>,
 }
 
 /// What a guest is there for.
@@ -84,6 +86,7 @@ impl Guests {
         engine: wasmtime::Engine,
         settings: &EngineSettings,
         clock: Arc<dyn Clock>,
+        notices: mpsc::Sender<Notice>,
     ) -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(settings.threads.max(1))
@@ -102,6 +105,7 @@ impl Guests {
             loads: Arc::new(Semaphore::new(LOADING as usize)),
             undos: Arc::new(Semaphore::new(UNDOING as usize)),
             clock,
+            notices,
         })
     }
 
@@ -123,7 +127,7 @@ impl Guests {
         };
         let slots = Arc::clone(slots);
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
-        let state = State::new(Arc::clone(sandbox), call, Arc::clone(&self.clock));
+        let state = State::new(Arc::clone(sandbox), call, Arc::clone(&self.clock), self.notices.clone());
         let ticking = self.ticker.running();
         let (engine, sandbox, task_meter) = (self.engine.clone(), Arc::clone(sandbox), Arc::clone(&meter));
         let task = async move {

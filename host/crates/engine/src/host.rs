@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use skillhost_core::{Progress, text::bounded};
+use skillhost_core::{Announced, Kind, LogLevel, Progress, text::bounded};
 
 use crate::{
     bindings::{
-        skillhost::skill::host::{Answer, CallError, Host, HostError, Question, Reply},
+        skillhost::skill::host::{CallError, Host, HostError, Reply},
         skillhost::skill::{secrets, types},
         wasi::{config::store, logging::logging},
     },
@@ -24,8 +24,19 @@ const MAX_NESTED: u32 = 256;
 /// Bytes of a progress report's message; more is cut.
 const MAX_MESSAGE: usize = 1 << 10;
 
-fn not_yet(what: &str) -> HostError {
-    HostError::NotOffered(format!("{what} is not offered by this host yet"))
+/// Bytes of the URI of a resource.
+const MAX_URI: usize = 2 << 10;
+
+impl State {
+    fn changed(&mut self, change: Announced) -> Result<(), HostError> {
+        if self.call.is_none() {
+            return Err(HostError::NotOffered("there is no call while the skill is loaded".into()));
+        }
+        if self.changes.note(change) {
+            return Ok(());
+        }
+        Err(HostError::Unavailable("the call has announced as many changes as it may".into()))
+    }
 }
 
 impl types::Host for State {}
@@ -45,23 +56,22 @@ impl Host for State {
     }
 
     fn tools_changed(&mut self) -> Result<(), HostError> {
-        Err(not_yet("tools-changed"))
+        self.changed(Announced::Listing(Kind::Tools))
     }
 
     fn prompts_changed(&mut self) -> Result<(), HostError> {
-        Err(not_yet("prompts-changed"))
+        self.changed(Announced::Listing(Kind::Prompts))
     }
 
     fn resources_changed(&mut self) -> Result<(), HostError> {
-        Err(not_yet("resources-changed"))
+        self.changed(Announced::Listing(Kind::Resources))
     }
 
-    fn resource_updated(&mut self, _uri: String) -> Result<(), HostError> {
-        Err(not_yet("resource-updated"))
-    }
-
-    fn ask_client(&mut self, _questions: Vec<Question>) -> Result<Vec<Answer>, HostError> {
-        Err(not_yet("ask-client"))
+    fn resource_updated(&mut self, uri: String) -> Result<(), HostError> {
+        if uri.len() > MAX_URI {
+            return Err(HostError::Invalid(format!("a URI has at most {MAX_URI} bytes")));
+        }
+        self.changed(Announced::Resource(uri))
     }
 
     async fn prepare_undo(&mut self, token: String) -> Result<(), HostError> {
@@ -75,6 +85,7 @@ impl Host for State {
             ));
         };
         convert::is_token(&token).map_err(HostError::Invalid)?;
+        self.touched = true;
         let prepared = keeps.prepare_undo(call.attempt, token).await;
         prepared.map_err(|failure| HostError::Unavailable(failure.message))
     }
@@ -131,13 +142,18 @@ impl store::Host for State {
 
 impl logging::Host for State {
     fn log(&mut self, level: logging::Level, context: String, message: String) {
-        let level = match level {
-            logging::Level::Trace => tracing::Level::TRACE,
-            logging::Level::Debug => tracing::Level::DEBUG,
-            logging::Level::Info => tracing::Level::INFO,
-            logging::Level::Warn => tracing::Level::WARN,
-            logging::Level::Error | logging::Level::Critical => tracing::Level::ERROR,
+        let (level, told) = match level {
+            logging::Level::Trace => (tracing::Level::TRACE, LogLevel::Debug),
+            logging::Level::Debug => (tracing::Level::DEBUG, LogLevel::Debug),
+            logging::Level::Info => (tracing::Level::INFO, LogLevel::Info),
+            logging::Level::Warn => (tracing::Level::WARN, LogLevel::Warning),
+            logging::Level::Error => (tracing::Level::ERROR, LogLevel::Error),
+            logging::Level::Critical => (tracing::Level::ERROR, LogLevel::Critical),
         };
-        self.output.log(level, &context, &message);
+        let Some(line) = self.output.log(level, &context, &message) else { return };
+        if let Some(call) = self.call.as_ref().filter(|call| call.link.listens(told)) {
+            let logger = if line.context.is_empty() { self.sandbox.name.as_str() } else { &line.context };
+            call.link.log(told, logger, &line.text);
+        }
     }
 }

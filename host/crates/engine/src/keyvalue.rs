@@ -47,13 +47,21 @@ fn checked(key: String) -> Result<String, Error> {
     }
 }
 
+impl State {
+    /// Only calls write, and what they wrote stays.
+    fn may_write(&mut self) -> Result<(), Error> {
+        self.touched = true;
+        if self.call.is_some() { Ok(()) } else { Err(Error::AccessDenied) }
+    }
+}
+
 impl Host for State {
     async fn open(&mut self, identifier: String) -> Result<Resource<Bucket>, Error> {
         if !matches!(identifier.as_str(), "" | "default") {
             return Err(Error::NoSuchStore);
         }
-        let granted = self.granted().and_then(|granted| granted.keyvalue.as_ref());
-        let Some((store, bounds)) = granted else { return Err(Error::AccessDenied) };
+        // Also while the skill is loaded: what it lists may depend on what it keeps.
+        let Some((store, bounds)) = &self.sandbox.granted.keyvalue else { return Err(Error::AccessDenied) };
         let bucket =
             Bucket { store: Arc::clone(store), name: self.sandbox.name.as_str().into(), bounds: *bounds };
         self.table.push(bucket).map_err(|_| {
@@ -70,11 +78,13 @@ impl HostBucket for State {
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
         let key = checked(key)?;
+        self.may_write()?;
         run(self, &bucket, move |store, name, bounds| store.set(name, &key, &value, bounds)).await
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Result<(), Error> {
         let key = checked(key)?;
+        self.may_write()?;
         run(self, &bucket, move |store, name, _| store.delete(name, &key)).await
     }
 

@@ -7,6 +7,7 @@
 
 mod bindings;
 mod cache;
+mod changes;
 mod compile;
 mod config;
 mod convert;
@@ -31,6 +32,7 @@ mod state;
 mod trap;
 mod warnings;
 
+pub use changes::Notice;
 pub use compile::{CompileError, Compiler, compile_one};
 pub use engine::{Engine, EngineError, LoadError, LoadStage, Loaded};
 pub use grants::{

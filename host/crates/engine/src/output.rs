@@ -55,6 +55,12 @@ struct Pending {
     redacted: shapes::Lines,
 }
 
+/// A line as it was logged.
+pub(crate) struct Line {
+    pub(crate) context: String,
+    pub(crate) text: String,
+}
+
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -78,14 +84,17 @@ impl Output {
         GuestStream { output: self.clone(), stream }
     }
 
-    /// A line through `wasi:logging`.
-    pub(crate) fn log(&self, level: tracing::Level, context: &str, message: &str) {
+    /// A line through `wasi:logging`, as it was logged; none when it is over a bound.
+    pub(crate) fn log(&self, level: tracing::Level, context: &str, message: &str) -> Option<Line> {
         self.with(|inner| {
-            if inner.admit(context.len() + message.len()) {
-                let (context, message) = (inner.cut(context), inner.cut(message));
-                inner.event(level, "log", &redact(&context), &redact(&message));
+            if !inner.admit(context.len() + message.len()) {
+                return None;
             }
-        });
+            let (context, message) = (inner.cut(context), inner.cut(message));
+            let line = Line { context: redact(&context).into_owned(), text: redact(&message).into_owned() };
+            inner.event(level, "log", &line.context, &line.text);
+            Some(line)
+        })
     }
 
     /// End of the call: the last unfinished lines, and a word about what was dropped.

@@ -2,11 +2,25 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use skillhost_core::{Attempt, Call, Failure, FailureKind, Invoke, Outcome, Reply, ToolSpec, Undo};
-use wasmtime::{Store, component::InstancePre};
+use serde_json::{Map, Value};
+use skillhost_core::{
+    Attempt, Call, Failure, FailureKind, Features, Invoke, Outcome, Reply, Target, ToolSpec, ToolSpecError,
+    Undo,
+};
+use wasmtime::{
+    Store,
+    component::{Instance, InstancePre},
+};
 
 use crate::{
-    bindings::{exports::skillhost::skill::tools::GuestIndices, undo::exports::skillhost::skill::undo},
+    bindings::{
+        completions::exports::skillhost::skill::completions,
+        exports::skillhost::skill::tools::GuestIndices,
+        prompts::exports::skillhost::skill::prompts,
+        resources::exports::skillhost::skill::resources,
+        skillhost::skill::types::{self, Context},
+        undo::exports::skillhost::skill::undo,
+    },
     convert,
     guest::{CallAttempt, For, Guests, Running},
     sandbox::Sandbox,
@@ -15,14 +29,27 @@ use crate::{
 
 /// One loaded version of a skill. Holds no guest: each call makes a fresh one.
 pub struct Skill {
-    sandbox: Arc<Sandbox>,
+    pub(crate) sandbox: Arc<Sandbox>,
     /// For tools with bounds of their own.
     by_tool: BTreeMap<String, Arc<Sandbox>>,
     pre: InstancePre<State>,
-    tools: Arc<GuestIndices>,
-    /// None where it takes nothing back.
-    undo: Option<Arc<undo::GuestIndices>>,
+    exports: Arc<Exports>,
     guests: Arc<Guests>,
+}
+
+/// Where its exports are; none where it has none.
+struct Exports {
+    tools: GuestIndices,
+    undo: Option<undo::GuestIndices>,
+    prompts: Option<prompts::GuestIndices>,
+    resources: Option<resources::GuestIndices>,
+    completions: Option<completions::GuestIndices>,
+}
+
+/// What a skill lists.
+pub(crate) struct Listed {
+    pub(crate) tools: Result<Vec<ToolSpec>, ToolSpecError>,
+    pub(crate) features: Result<Features, String>,
 }
 
 impl Skill {
@@ -32,42 +59,139 @@ impl Skill {
         pre: InstancePre<State>,
         guests: Arc<Guests>,
     ) -> wasmtime::Result<Self> {
-        let tools = Arc::new(GuestIndices::new(&pre)?);
-        let undo = undo::GuestIndices::new(&pre).ok().map(Arc::new);
-        Ok(Self { sandbox, by_tool, pre, tools, undo, guests })
+        let exports = Exports {
+            tools: GuestIndices::new(&pre)?,
+            undo: undo::GuestIndices::new(&pre).ok(),
+            prompts: prompts::GuestIndices::new(&pre).ok(),
+            resources: resources::GuestIndices::new(&pre).ok(),
+            completions: completions::GuestIndices::new(&pre).ok(),
+        };
+        Ok(Self { sandbox, by_tool, pre, exports: Arc::new(exports), guests })
     }
 
     /// Whether it can take back what it did.
     pub(crate) fn can_undo(&self) -> bool {
-        self.undo.is_some()
+        self.exports.undo.is_some()
     }
 
-    /// Ask a fresh instance for its tools. Finds wrong function types too.
-    pub(crate) fn list(&self) -> Running<Result<Vec<ToolSpec>, skillhost_core::ToolSpecError>> {
-        let (pre, tools, max) = (self.pre.clone(), Arc::clone(&self.tools), self.sandbox.limits.max_tools);
-        let undo = self.undo.clone();
+    /// Ask a fresh instance for what it offers. Finds wrong function types too.
+    pub(crate) fn list(&self) -> Running<Listed> {
+        let (pre, exports, max) =
+            (self.pre.clone(), Arc::clone(&self.exports), self.sandbox.limits.max_tools);
         self.guests.start(
             &self.sandbox,
             For::Loading,
             Box::new(move |store| {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
-                    if let Some(undo) = undo {
-                        // Wrong function types are found here, and not with the first call that has to be taken back.
-                        undo.load(&mut *store, &instance)?;
-                    }
-                    let declared = tools.load(&mut *store, &instance)?.call_list(&mut *store).await?;
-                    Ok(Ok(convert::tools(declared, max)))
+                    let tools = exports.tools.load(&mut *store, &instance)?.call_list(&mut *store).await?;
+                    let tools = convert::tools(tools, max);
+                    Ok(Ok(Listed { tools, features: exports.features(store, &instance).await? }))
                 })
             }),
         )
     }
 }
 
+impl Exports {
+    /// What there is beside tools. Wrong types of what lists nothing are found here too, and not with the first call.
+    async fn features(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Result<Features, String>> {
+        if let Some(undo) = &self.undo {
+            undo.load(&mut *store, instance)?;
+        }
+        let mut features = Features::default();
+        if let Some(completions) = &self.completions {
+            completions.load(&mut *store, instance)?;
+            features.completes = true;
+        }
+        if let Some(prompts) = &self.prompts {
+            match convert::features::prompts(
+                prompts.load(&mut *store, instance)?.call_list(&mut *store).await?,
+            ) {
+                Ok(prompts) => features.prompts = prompts,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        if let Some(resources) = &self.resources {
+            let guest = resources.load(&mut *store, instance)?;
+            let listed = guest.call_list(&mut *store).await?;
+            let templates = guest.call_templates(&mut *store).await?;
+            match (convert::features::resources(listed), convert::features::templates(templates)) {
+                (Ok(resources), Ok(templates)) => {
+                    (features.resources, features.templates) = (resources, templates);
+                }
+                (Err(why), _) | (_, Err(why)) => return Ok(Err(why)),
+            }
+        }
+        Ok(Ok(features))
+    }
+
+    /// Run what the call is for.
+    async fn run(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        context: &Context,
+        call: &Call,
+    ) -> wasmtime::Result<Result<Outcome, Failure>> {
+        let gone =
+            || Ok(Err(Failure::new(FailureKind::Unsupported, "this version of the skill has nothing of it")));
+        let arguments = call.arguments.as_deref();
+        Ok(match &*call.target {
+            Target::Tool => {
+                let guest = self.tools.load(&mut *store, instance)?;
+                let result = guest.call_call(&mut *store, context, &call.tool, arguments).await?;
+                convert::outcome(result, store.data().touched())
+            }
+            Target::Prompt(name) => {
+                let Some(prompts) = &self.prompts else { return gone() };
+                let guest = prompts.load(&mut *store, instance)?;
+                let result = guest.call_get(&mut *store, context, name, &texts(arguments)).await?;
+                let touched = store.data().touched();
+                ended(result, |outcome| convert::features::filled(outcome, touched))
+            }
+            Target::Resource(uri) => {
+                let Some(resources) = &self.resources else { return gone() };
+                let guest = resources.load(&mut *store, instance)?;
+                let result = guest.call_read(&mut *store, context, uri).await?;
+                let touched = store.data().touched();
+                ended(result, |outcome| convert::features::read(outcome, touched))
+            }
+            Target::Completion(asked) => {
+                let Some(completions) = &self.completions else { return gone() };
+                let guest = completions.load(&mut *store, instance)?;
+                let (subject, known) = (convert::features::subject(asked), &asked.known[..]);
+                let result = guest
+                    .call_complete(&mut *store, context, &subject, &asked.argument, &asked.value, known)
+                    .await?;
+                ended(result, |completion| Ok(convert::features::completed(completion)))
+            }
+        })
+    }
+}
+
+fn ended<T>(
+    result: Result<T, types::Failure>,
+    outcome: impl FnOnce(T) -> Result<Outcome, Failure>,
+) -> Result<Outcome, Failure> {
+    result.map_err(convert::failure).and_then(outcome)
+}
+
+/// The arguments of a prompt: a JSON object of texts, as the pipeline made it.
+fn texts(arguments: Option<&String>) -> Vec<(String, String)> {
+    let object: Map<String, Value> =
+        arguments.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    object.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
+}
+
 impl Invoke for Skill {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
-        let (pre, tools, clock) =
-            (self.pre.clone(), Arc::clone(&self.tools), Arc::clone(self.guests.clock()));
+        let (pre, exports, clock) =
+            (self.pre.clone(), Arc::clone(&self.exports), Arc::clone(self.guests.clock()));
         let sandbox = Arc::clone(self.by_tool.get(&*call.tool).unwrap_or(&self.sandbox));
         Box::new(CallAttempt(self.guests.start(
             &Arc::clone(&sandbox),
@@ -75,14 +199,11 @@ impl Invoke for Skill {
             Box::new(move |store| {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
-                    let guest = tools.load(&mut *store, &instance)?;
-                    let context =
-                        convert::context(&call, call.deadline.saturating_duration_since(clock.now()));
-                    let arguments = call.arguments.as_deref();
-                    let result = guest.call_call(&mut *store, &context, &call.tool, arguments).await?;
-                    let mut result = convert::outcome(result);
-                    if let Ok(Outcome::Reply(reply)) = &mut result {
-                        sandbox.granted.redactor.reply(reply);
+                    let left = call.deadline.saturating_duration_since(clock.now());
+                    let context = convert::context(&call, left);
+                    let mut result = exports.run(store, &instance, &context, &call).await?;
+                    if let Ok(outcome) = &mut result {
+                        sandbox.granted.redactor.outcome(outcome);
                     }
                     Ok(result)
                 })
@@ -91,7 +212,7 @@ impl Invoke for Skill {
     }
 
     fn undo(&self, undo: Undo) -> Box<dyn Attempt> {
-        let (pre, exported) = (self.pre.clone(), self.undo.clone());
+        let (pre, exports) = (self.pre.clone(), Arc::clone(&self.exports));
         let sandbox = Arc::clone(self.by_tool.get(&*undo.call.tool).unwrap_or(&self.sandbox));
         let clock = Arc::clone(self.guests.clock());
         Box::new(CallAttempt(self.guests.start(
@@ -99,7 +220,7 @@ impl Invoke for Skill {
             For::Undo(undo.call.clone()),
             Box::new(move |store: &mut Store<State>| {
                 Box::pin(async move {
-                    let Some(exported) = exported else {
+                    let Some(exported) = &exports.undo else {
                         let text = "this version of the skill takes nothing back";
                         return Ok(Err(Failure::new(FailureKind::Unsupported, text)));
                     };

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use skillhost_core::{Call, Clock};
+use tokio::sync::mpsc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
+    changes::{Changes, Notice},
     files,
     grants::open::Granted,
     http::Hooks,
@@ -29,6 +31,10 @@ pub(crate) struct State {
     pub(crate) progress: Throttle,
     /// Calls of other tools so far.
     pub(crate) nested: u32,
+    /// What the skill says has changed; told when the call is over.
+    pub(crate) changes: Changes,
+    /// It kept something, or had something kept to be undone by.
+    pub(crate) touched: bool,
     pub(crate) table: ResourceTable,
     pub(crate) warnings: Warnings,
     // Made on first use: guests that never touch WASI do not pay for it.
@@ -38,7 +44,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(sandbox: Arc<Sandbox>, call: Option<Call>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        sandbox: Arc<Sandbox>,
+        call: Option<Call>,
+        clock: Arc<dyn Clock>,
+        notices: mpsc::Sender<Notice>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         // Each entry may be an open file or connection, of which the host has only so many.
         table.set_max_capacity(sandbox.limits.handles);
@@ -49,14 +60,21 @@ impl State {
             http: Hooks::new(call.as_ref().and(sandbox.granted.http.clone()), warnings.clone()),
             warnings,
             http_ctx: WasiHttpCtx::new(),
-            sandbox,
             call,
             clock,
             progress: Throttle::default(),
             nested: 0,
+            touched: false,
+            changes: Changes::new(sandbox.name.clone(), notices),
+            sandbox,
             table,
             wasi: None,
         }
+    }
+
+    /// Whether the guest may have changed something, as far as the host can see.
+    pub(crate) fn touched(&self) -> bool {
+        self.touched || self.http.touched()
     }
 
     /// What the call may touch. While the skill is loaded it may touch nothing; only `wasi:config` answers then.

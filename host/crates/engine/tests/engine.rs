@@ -48,6 +48,8 @@ fn call(tool: &str, arguments: &str) -> Call {
         id: CallId::new(),
         correlation_id: "test".into(),
         caller: Caller::local(),
+        target: Arc::default(),
+        round: None,
         tool: tool.into(),
         arguments: Some(Arc::new(arguments.into())),
         meta: None,
@@ -63,7 +65,7 @@ fn call(tool: &str, arguments: &str) -> Call {
 
 async fn words(loaded: &Loaded) -> u64 {
     let report = loaded.skill.start(call("word_count", r#"{"text":"a b"}"#)).await;
-    let Outcome::Reply(reply) = report.result.unwrap();
+    let Outcome::Reply(reply) = report.result.unwrap() else { panic!("not a reply") };
     reply.structured.unwrap()["words"].as_u64().unwrap()
 }
 

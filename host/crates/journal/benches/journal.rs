@@ -32,6 +32,7 @@ fn open(folder: &Path) -> Sqlite {
 fn intent(n: u64, keyed: bool) -> Intent {
     let id = CallId::new();
     Intent {
+        again: false,
         id,
         tool: format!("skill{}_tool", n % 10),
         skill: format!("skill{}", n % 10),

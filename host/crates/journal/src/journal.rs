@@ -6,7 +6,7 @@ use skillhost_core::CallId;
 
 use crate::{
     Changed, Edit, Ending, Event, Filter, Intent, JournalError, Lease, NotOpen, Page, PageOf, Record,
-    SagaLease, Sagas, State, Stats, Timestamp,
+    SagaLease, Sagas, State, Stats, Tasks, Timestamp,
 };
 
 /// What a journal answers. The operation is under way when the method returns: dropping the answer does not take it back.
@@ -21,7 +21,7 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send
 ///   its own affair: a file lock, a heartbeat.
 /// - Everything that is read back is checked; what cannot be is [`JournalError::Damaged`], never a guess.
 /// - Times are the caller's: it reads no clock.
-pub trait Journal: Sagas {
+pub trait Journal: Sagas + Tasks {
     /// Write the intent of a call down and take its lease, unless its key is held already.
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun>;
 
@@ -78,6 +78,12 @@ pub trait Journal: Sagas {
     /// Put a letter with its history back from an archive, unless there is one with its id. One that was running or waiting
     /// comes back parked.
     fn restore(&self, letter: Box<Record>, history: Vec<Event>, now: Timestamp) -> Answer<bool>;
+
+    /// Use the answers to a round of a call up, until `expires`; false when they were used before.
+    fn spend(&self, id: CallId, round: u32, expires: Timestamp) -> Answer<bool>;
+
+    /// The answers to a round were not used after all.
+    fn unspend(&self, id: CallId, round: u32) -> Answer<()>;
 
     /// Forget up to `limit` calls that are no letters, nor steps, and ended before `ended_before`, and keys that are held no more.
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64>;

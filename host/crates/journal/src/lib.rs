@@ -17,6 +17,7 @@ mod sagas;
 mod seal;
 mod sqlite;
 mod step;
+mod task;
 mod time;
 
 pub use call::{Arguments, Delivery, Ending, Intent, Key, Lease, Problem, Record, State};
@@ -30,4 +31,5 @@ pub use sagas::Sagas;
 pub use seal::{SealError, Sealer};
 pub use sqlite::{Observer, Phase, Sqlite, SqliteSettings, Synchronous};
 pub use step::{SagaStep, StepOf, ToUndo, Token, UndoEnd, UndoState, undo_order, within};
+pub use task::{Task, TaskChange, TaskState, Tasks};
 pub use time::Timestamp;

@@ -47,9 +47,17 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Key`].
     pub fn seal(&self, call: CallId, secret: &str) -> Result<Vec<u8>, SealError> {
+        self.seal_for(call.as_bytes(), secret.as_bytes())
+    }
+
+    /// Encrypt `secret` so that it can be read by who names the same `purpose` alone.
+    ///
+    /// # Errors
+    /// [`SealError::Key`].
+    pub fn seal_for(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|error| SealError::Key(error.to_string()))?;
-        let payload = Payload { msg: secret.as_bytes(), aad: call.as_bytes() };
+        let payload = Payload { msg: secret, aad: purpose };
         let sealed = self.cipher()?.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Broken)?;
         Ok([&nonce[..], &sealed].concat())
     }
@@ -59,10 +67,17 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Broken`], [`SealError::Key`].
     pub fn open(&self, call: CallId, sealed: &[u8]) -> Result<String, SealError> {
+        String::from_utf8(self.open_for(call.as_bytes(), sealed)?).map_err(|_| SealError::Broken)
+    }
+
+    /// What was sealed for this purpose.
+    ///
+    /// # Errors
+    /// [`SealError::Broken`], [`SealError::Key`].
+    pub fn open_for(&self, purpose: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::Broken)?;
-        let payload = Payload { msg: text, aad: call.as_bytes() };
-        let secret = self.cipher()?.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError::Broken)?;
-        String::from_utf8(secret).map_err(|_| SealError::Broken)
+        let payload = Payload { msg: text, aad: purpose };
+        self.cipher()?.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError::Broken)
     }
 
     /// A fingerprint of arguments, which tells nothing of them to who lacks the key: secrets are often short.

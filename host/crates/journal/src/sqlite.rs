@@ -7,11 +7,13 @@
 mod calls;
 mod letters;
 mod owner;
+mod rounds;
 mod rows;
 mod sagas;
 mod schema;
 mod steps;
 mod take_over;
+mod tasks;
 mod threads;
 mod undo;
 
@@ -24,12 +26,12 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
-use skillhost_core::{CallId, Caller, Clock, Digest, SagaId};
+use skillhost_core::{CallId, Caller, Clock, Digest, SagaId, TaskId};
 
 use crate::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
     Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
-    Sagas, Settled, State, Stats, Timestamp, ToUndo, Token, UndoEnd,
+    Sagas, Settled, State, Stats, Task, TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
 };
 use threads::{Readers, Writer};
 
@@ -288,8 +290,30 @@ impl Journal for Sqlite {
         self.writer.run(move |db, _| letters::restore(db, &letter, &history, now))
     }
 
+    fn spend(&self, id: CallId, round: u32, expires: Timestamp) -> Answer<bool> {
+        self.writer.run(move |db, _| rounds::spend(db, id, round, expires))
+    }
+
+    fn unspend(&self, id: CallId, round: u32) -> Answer<()> {
+        self.writer.run(move |db, _| rounds::unspend(db, id, round))
+    }
+
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64> {
         self.writer.run(move |db, _| calls::purge(db, ended_before, limit, now))
+    }
+}
+
+impl Tasks for Sqlite {
+    fn add_task(&self, task: Task, max: u32) -> Answer<bool> {
+        self.writer.run(move |db, owner| tasks::add(db, owner, &task, max))
+    }
+
+    fn task(&self, id: TaskId) -> Answer<Option<Task>> {
+        self.readers.run(move |db| tasks::get(db, id))
+    }
+
+    fn change_task(&self, id: TaskId, epoch: u64, change: TaskChange, now: Timestamp) -> Answer<bool> {
+        self.writer.run(move |db, owner| tasks::change(db, owner, (id, epoch), &change, now))
     }
 }
 

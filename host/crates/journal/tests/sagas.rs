@@ -39,6 +39,7 @@ fn later(ms: u64) -> Timestamp {
 
 fn intent(id: CallId, of: StepOf) -> Intent {
     Intent {
+        again: false,
         id,
         tool: "skill_tool".into(),
         skill: "skill".into(),

@@ -63,6 +63,8 @@ fn dispatcher(policies: Policies) -> Arc<Dispatcher> {
         output: None,
         annotations: Annotations { read_only: Some(true), ..Annotations::default() },
         undoable: false,
+        durable: false,
+        task: skillhost_core::TaskSupport::No,
         icons: None,
         meta: None,
     };
@@ -122,6 +124,7 @@ fn all(cache: bool) -> Policies {
 
 fn request(n: u64) -> Request {
     Request {
+        id: None,
         tool: "fake_run".into(),
         arguments: Some(Map::from_iter([("n".to_owned(), Value::from(n))])),
         meta: None,
@@ -132,6 +135,7 @@ fn request(n: u64) -> Request {
         cancel: CancellationToken::new(),
         parent: None,
         asked: Asked::default(),
+        given: None,
         resume: None,
     }
 }

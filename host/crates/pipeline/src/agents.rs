@@ -81,6 +81,8 @@ impl Tool {
                 open_world: Some(false),
             },
             undoable: false,
+            durable: false,
+            task: skillhost_core::TaskSupport::No,
             icons: None,
             meta: None,
         };

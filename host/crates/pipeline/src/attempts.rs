@@ -9,16 +9,17 @@ use std::{
 };
 
 use skillhost_core::{
-    Attempt, Call, Clock, Effect, Entry, Failure, FailureKind, Hint, Outcome, Reply, Report, Usage, Verdict,
+    Ask, Attempt, Call, ClientFeatures, Clock, Effect, Entry, Failure, FailureKind, Filled, Hint,
+    InputRequired, Outcome, Report, Usage, Verdict,
 };
 use skillhost_policy::{
     CircuitBreaker, Deadline, Failed, FilterMode, Findings, cacheable, circuit_breaker::Permit,
-    content_filter, is_safe, result,
+    content_filter, form, is_safe, result,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attempt, cancelled,
+    asking, attempt, cancelled,
     concurrency::Slot,
     events::{Whose, told},
     registry::{CallerState, SkillState, ToolState},
@@ -84,7 +85,7 @@ struct Permits {
 }
 
 impl Attempts<'_> {
-    pub(crate) async fn run(&self, mut call: Call, tally: &mut Tally) -> Result<Reply, Failure> {
+    pub(crate) async fn run(&self, mut call: Call, tally: &mut Tally) -> Result<Outcome, Failure> {
         let policy = &self.tool.policy.retry;
         let safe = is_safe(&self.entry.spec.annotations);
         self.skill.budget.deposit(self.clock.now());
@@ -114,7 +115,7 @@ impl Attempts<'_> {
                 may_repeat = !changed;
             }
             let failure = match result {
-                Ok(reply) => return Ok(reply),
+                Ok(outcome) => return Ok(outcome),
                 Err(failure) => failure,
             };
             let now = self.clock.now();
@@ -196,7 +197,7 @@ impl Attempts<'_> {
     }
 
     /// One attempt, with its result checked and its verdict told.
-    async fn one(&self, mut call: Call, permits: Permits, tally: &mut Tally) -> Result<Reply, Failure> {
+    async fn one(&self, mut call: Call, permits: Permits, tally: &mut Tally) -> Result<Outcome, Failure> {
         let began = self.clock.now();
         let deadline = match self.tool.policy.retry.attempt_timeout {
             Some(limit) => self.deadline.of_attempt(began, limit),
@@ -206,14 +207,14 @@ impl Attempts<'_> {
         if let Some(scope) = self.scope {
             scope.fresh();
         }
-        let attempt = call.attempt;
+        let (attempt, client) = (call.attempt, call.client);
         let changes = !cacheable(&self.entry.spec.annotations);
         self.at_stake.store(true, Ordering::Relaxed);
         let started = self.entry.invoke.start(call);
         let (report, lingering) = attempt::run(started, deadline, self.cancel).await;
         tally.lingering.extend(lingering);
         tally.usage = report.usage;
-        let result = self.checked(report, tally).await;
+        let result = self.checked(report, client, tally).await;
         let effect = match &result {
             Ok(_) => Effect::Unknown,
             Err(failure) => failure.kind.effect(tally.usage.started),
@@ -227,7 +228,8 @@ impl Attempts<'_> {
         let notes = self.scope.map_or_else(Notes::default, Scope::notes);
         tally.changed |= changes && effect == Effect::Unknown;
         let verdict = match &result {
-            Ok(reply) => self.tool.policy.counting.of_reply(reply),
+            Ok(Outcome::Reply(reply)) => self.tool.policy.counting.of_reply(reply),
+            Ok(_) => Verdict::Success,
             // A callee's refusal that is passed on says nothing of the one who passes it on.
             Err(failure) if notes.refused && failure.kind.effect(true) == Effect::None => Verdict::Neutral,
             // Its caller left it too little time.
@@ -244,18 +246,53 @@ impl Attempts<'_> {
         result
     }
 
-    /// The reply as a client may see it.
-    async fn checked(&self, report: Report, tally: &mut Tally) -> Result<Reply, Failure> {
+    /// The outcome as a client may see it.
+    async fn checked(
+        &self,
+        report: Report,
+        client: ClientFeatures,
+        tally: &mut Tally,
+    ) -> Result<Outcome, Failure> {
         let mode = self.skill.policy.filter;
-        let mut reply = match report.result {
-            Ok(Outcome::Reply(reply)) => reply,
+        let mut outcome = match report.result {
+            Ok(outcome) => outcome,
             Err(failure) => return Err(filtered(failure, mode, tally)),
         };
         // Before the schema, so that what a client gets is what was checked.
-        tally.findings = content_filter::filter_reply(&mut reply, mode);
+        match &mut outcome {
+            Outcome::Reply(reply) | Outcome::Read(Some(reply)) | Outcome::Filled(Filled { reply, .. }) => {
+                tally.findings = content_filter::filter_reply(reply, mode);
+            }
+            Outcome::InputRequired(asked) => return Err(self.asks(std::mem::take(asked), client)),
+            Outcome::Read(None) | Outcome::Completed(_) => {}
+        }
+        let Outcome::Reply(reply) = outcome else { return Ok(outcome) };
         let work = result::work(&self.entry.spec, &reply);
         let spec = Arc::clone(&self.entry.spec);
-        self.checks.run(work, self.deadline, self.cancel, move || result::check(&spec, reply)).await
+        let check = move || result::check(&spec, reply);
+        self.checks.run(work, self.deadline, self.cancel, check).await.map(Outcome::Reply)
+    }
+
+    /// What the skill asks, if it may.
+    fn asks(&self, asked: InputRequired, client: ClientFeatures) -> Failure {
+        if self.scope.is_some_and(|scope| scope.notes().changed || scope.has_steps()) {
+            let text = "the skill asks a question after tools that it called have changed something; it must ask first";
+            return Failure::new(FailureKind::InvalidOutput, text);
+        }
+        let missing = asking::beyond(&asked.questions, &client);
+        if !missing.is_empty() {
+            let text = format!("the client lacks what this needs: {}", missing.join(", "));
+            return Failure { missing, ..Failure::new(FailureKind::MissingCapability, text) };
+        }
+        for question in &asked.questions {
+            if let Ask::Form { schema, .. } = &question.ask
+                && let Err(why) = form::check(schema)
+            {
+                let text = format!("the skill asks `{}` with a form that is none: {why}", question.key);
+                return Failure::new(FailureKind::InvalidOutput, text);
+            }
+        }
+        Failure::asks(asked)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The order of a call.
 
+mod features;
 mod tracked;
 mod work;
 
@@ -15,17 +16,19 @@ use std::{
 
 use futures::FutureExt as _;
 use skillhost_core::{
-    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, NoTools, Reply,
-    SagaId, SkillName,
+    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, InputRequired,
+    NoTools, Outcome, Reply, Round, SagaId, SkillName, Target, TaskSupport,
 };
-use skillhost_policy::{Deadline, arguments, cacheable, is_safe, stands_in};
+use skillhost_journal::Delivery;
+use skillhost_policy::{Deadline, arguments, cacheable, canonical, is_safe, stands_in};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{
-    Asked, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings, StandIn,
-    Standing, admission, agents,
+    Asked, Asking, Given, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings,
+    StandIn, Standing, admission, agents,
+    asking::{self, About, Opened, Purpose},
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
@@ -47,6 +50,7 @@ pub struct Dispatcher {
     calls: TaskTracker,
     checks: Checks,
     no_tools: Arc<dyn CallTool>,
+    tool_target: Arc<Target>,
     registry: Registry,
     cache: ResultCache,
     /// None for a host that keeps no journal.
@@ -74,6 +78,7 @@ impl Dispatcher {
                 calls: TaskTracker::new(),
                 checks: Checks::new(),
                 no_tools: Arc::new(NoTools),
+                tool_target: Arc::default(),
                 cache: ResultCache::new(policies.host.cache_size),
                 registry: Registry::new(policies, clock.now()),
                 clock,
@@ -130,12 +135,37 @@ impl Dispatcher {
 
     /// Take one call through. Always answers, even when something in here panics.
     pub async fn call(&self, request: Request) -> Response {
+        // Answers that come before their questions count when they answer all of them.
+        let unasked = |given: &&Given| given.state.is_none() && !given.answers.is_empty();
+        let again = request.given.as_ref().filter(unasked).map(|_| request.clone());
+        let response = self.once(request).await;
+        if let Some(mut again) = again
+            && let (Some(asked), Some(given)) = (&response.asked, &mut again.given)
+            && asking::all_answered(&asked.questions, &given.answers)
+        {
+            given.state = Some(asked.state.clone());
+            return Box::pin(self.once(again)).await;
+        }
+        response
+    }
+
+    async fn once(&self, request: Request) -> Response {
         let _in_flight = self.calls.token();
         let mut request = request;
         // What a saga's call holds takes its place.
         let agents_hold_sagas = self.recovery.as_ref().is_some_and(|recovery| recovery.saga_tools());
         let unwrapped = if agents_hold_sagas { agents::unwrap(&mut request) } else { Ok(()) };
-        let id = request.resume.as_ref().map_or_else(CallId::new, |resume| resume.lease.id);
+        let opened = unwrapped.and_then(|()| {
+            let purpose = Purpose { caller: &request.caller, kind: "tool", name: &request.tool };
+            self.opened(&purpose, request.given.as_ref())
+        });
+        let (opened, unusable) = match opened {
+            Ok(opened) => (opened, None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let earlier = request.resume.as_ref().map(|resume| resume.lease.id);
+        let earlier = earlier.or(opened.as_ref().map(|opened| opened.call));
+        let id = earlier.or(request.id).unwrap_or_default();
         let correlation_id: Arc<str> = match &request.correlation_id {
             Some(given) => given.as_str().into(),
             None => id.to_string().into(),
@@ -151,21 +181,39 @@ impl Dispatcher {
         let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
         let mut run = Run::default();
-        let result = if let Err(failure) = unwrapped {
+        let result = if let Some(failure) = unusable {
             Err(failure)
         } else {
             // Boxed: it is some kilobytes, which every wrapper from here up to the transport would copy.
-            let steps = Box::pin(self.steps(id, Arc::clone(&correlation_id), request, &mut run));
+            let steps = self.steps((id, opened.as_ref()), Arc::clone(&correlation_id), request, &mut run);
+            let steps = Box::pin(steps);
             AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             })
         };
         dropped.span = None;
-        let Run { tally, cached, stands_in, held, replayed, standing, rollback, effect, settled, undoable } =
-            run;
+        let Run {
+            tally,
+            cached,
+            stands_in,
+            held,
+            replayed,
+            standing,
+            rollback,
+            effect,
+            settled,
+            undoable,
+            asked,
+            spent,
+        } = run;
         let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
+        if let (true, Err(_), Effect::None, Some(opened), Some(recovery)) =
+            (spent, &result, effect, &opened, &self.recovery)
+        {
+            recovery.unspend(opened).await;
+        }
         let took = self.clock.now().saturating_duration_since(began);
-        span.in_scope(|| told(&result, &tally, cached, took));
+        span.in_scope(|| told(result.as_ref().map(|reply| reply.is_error), &tally, cached, took));
         Response {
             id: held.unwrap_or(id),
             correlation_id,
@@ -182,13 +230,57 @@ impl Dispatcher {
             rollback,
             settled,
             undoable,
+            asked,
         }
+    }
+
+    /// How calls of a tool may run.
+    pub(crate) fn task_support(&self, tool: &str, asked: &Asked) -> TaskSupport {
+        let catalog = self.catalog();
+        let Some(entry) = catalog.tools.get(tool) else { return TaskSupport::No };
+        let policy = self.registry.policy_of(entry.skill.as_str(), Some(&entry.spec.name));
+        let durable = || {
+            let says = tracked::says_durable(entry);
+            asked.durable || policy.delivery.map_or(says, |delivery| delivery == Delivery::Durable)
+        };
+        match (policy.task, entry.spec.task) {
+            (Some(task), _) => task,
+            (None, TaskSupport::No) if durable() => TaskSupport::Optional,
+            (None, task) => task,
+        }
+    }
+
+    /// The id that a call has, or is to have.
+    pub(crate) fn id_of(&self, request: &Request) -> Result<CallId, Failure> {
+        let purpose = Purpose { caller: &request.caller, kind: "tool", name: &request.tool };
+        let opened = self.opened(&purpose, request.given.as_ref())?;
+        Ok(opened.map_or_else(CallId::new, |opened| opened.call))
+    }
+
+    /// What came back with a later round; none for a first one.
+    fn opened(&self, purpose: &Purpose<'_>, given: Option<&Given>) -> Result<Option<Opened>, Failure> {
+        match (given, &self.recovery) {
+            (Some(given), Some(recovery)) => recovery.answered(purpose, given),
+            _ => Ok(None),
+        }
+    }
+
+    /// What goes out with the questions.
+    fn ask(
+        &self,
+        purpose: &Purpose<'_>,
+        of: (CallId, About, Option<&Round>),
+        asked: InputRequired,
+    ) -> Result<Asking, Failure> {
+        let none =
+            || Failure::new(FailureKind::JournalUnavailable, "this host keeps no key to seal questions with");
+        self.recovery.as_ref().ok_or_else(none)?.ask(purpose, of, asked)
     }
 
     /// THE order. Each step stands where it does for a reason:
     async fn steps(
         &self,
-        id: CallId,
+        (id, opened): (CallId, Option<&Opened>),
         correlation_id: Arc<str>,
         mut request: Request,
         run: &mut Run,
@@ -234,6 +326,11 @@ impl Dispatcher {
         let mut arguments =
             self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
 
+        // What comes with answers must be the call that asked. Before anything is charged: nothing of it was used yet.
+        if let Some(opened) = opened {
+            opened.about.check(&About::new(entry.digest, arguments.canonical().as_deref()))?;
+        }
+
         // 4. The idempotency key, for which equal arguments must be equal text; looked up where the call is written down.
         let canonical = request.asked.key.as_ref().and_then(|_| arguments.canonical());
 
@@ -241,7 +338,7 @@ impl Dispatcher {
         //    what its skill has kept worthless, from before it begins until after it has ended.
         let reads = cacheable(&entry.spec.annotations);
         let at_once = tracking.as_ref().is_some_and(|tracking| tracking.at_once);
-        let caching = if at_once { None } else { tool.caching(reads) };
+        let caching = if at_once || opened.is_some() { None } else { tool.caching(reads) };
         let _changing = (!reads).then(|| {
             self.cache.invalidated();
             skill.changing()
@@ -264,10 +361,12 @@ impl Dispatcher {
             id,
             correlation_id,
             caller: request.caller,
+            target: Arc::clone(&self.tool_target),
             tool: name,
             arguments: arguments.text.take().map(Arc::new),
             meta,
             attempt: 1,
+            round: opened.map(|opened| Arc::clone(&opened.round)),
             deadline: deadline.at(),
             client: request.client,
             link: request.link,
@@ -284,7 +383,14 @@ impl Dispatcher {
             is_root: request.parent.is_none(),
             earlier,
         };
-        let result = match (tracking, key) {
+        // Answers are used up by a tool that must not run twice on them, unless it turns out that nothing came of it.
+        if let (Some(opened), false, Some(recovery)) =
+            (opened, is_safe(&entry.spec.annotations), &self.recovery)
+        {
+            recovery.spend(opened).await?;
+            run.spent = true;
+        }
+        let mut result = match (tracking, key) {
             (Some(tracking), None) => {
                 self.tracked(&through, &request.tool, call.clone(), tracking, canonical, run).await
             }
@@ -310,6 +416,16 @@ impl Dispatcher {
                 })
             }
         };
+
+        // What it asks goes out with what it needs to go on.
+        if let Err(failure) = &mut result
+            && let Some(asked) = failure.asked.take()
+        {
+            let canonical = call.arguments.as_deref().map(|text| canonical_text(text));
+            let about = About::new(entry.digest, canonical.as_deref());
+            let purpose = Purpose { caller: &call.caller, kind: "tool", name: &request.tool };
+            run.asked = Some(self.ask(&purpose, (id, about, call.round.as_deref()), *asked)?);
+        }
 
         // 9. When the tool could not answer, another may be set in its place; not when somebody is to judge the call first.
         match (result, &tool.policy.fallback) {
@@ -372,6 +488,17 @@ impl Dispatcher {
         at_stake: &AtomicBool,
         scope: Option<&Scope>,
     ) -> Result<Reply, Failure> {
+        self.outcome(through, call, tally, at_stake, scope).await?.into_reply()
+    }
+
+    async fn outcome(
+        &self,
+        through: &Through<'_>,
+        call: Call,
+        tally: &mut Tally,
+        at_stake: &AtomicBool,
+        scope: Option<&Scope>,
+    ) -> Result<Outcome, Failure> {
         let Through { entry, skill, tool, deadline, cancel, is_root, earlier } = *through;
         let host = self.registry.host();
         let caller = if is_root { host.caller(&call.caller, self.clock.now()) } else { None };
@@ -409,6 +536,7 @@ impl Dispatcher {
         );
         let arguments = call.arguments.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let request = Request {
+            id: None,
             tool: other.to_owned(),
             arguments,
             meta: call.meta.as_deref().map(ToOwned::to_owned),
@@ -419,6 +547,7 @@ impl Dispatcher {
             cancel,
             parent: Some(parent),
             asked: Asked { saga, ..Asked::default() },
+            given: None,
             resume: None,
         };
         // Boxed: a call within a call.
@@ -457,6 +586,9 @@ struct Run {
     effect: Option<Effect>,
     settled: bool,
     undoable: bool,
+    asked: Option<Asking>,
+    /// The answers it came with are used up.
+    spent: bool,
 }
 
 /// What a call goes through its limits with.
@@ -481,6 +613,11 @@ fn effect_of(result: &Result<Reply, Failure>, tally: &Tally) -> Effect {
             .effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal),
         Err(_) => tally.effect,
     }
+}
+
+/// The same text for all arguments that are equal.
+fn canonical_text(text: &str) -> String {
+    serde_json::from_str(text).map_or_else(|_| text.to_owned(), |value| canonical(&value))
 }
 
 /// Why not to wait any longer for an equal call.

@@ -6,6 +6,7 @@
 
 mod admission;
 mod agents;
+mod asking;
 mod attempt;
 mod attempts;
 mod cache;
@@ -21,21 +22,28 @@ mod registry;
 mod report;
 mod request;
 mod scope;
+mod tasks;
 mod validation;
 
 pub use agents::built_in;
+pub use asking::{Asking, Given};
 pub use cache::CacheStats;
 pub use clock::TokioClock;
 pub use dispatcher::Dispatcher;
 pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 pub use recovery::{
     Explained, Letters, LettersError, Recovery, RecoverySettings, Restored, RolledBack, SagaSettings,
-    SagaShown, Sagas, SagasError, Shown, Standing, Stays,
+    SagaShown, Sagas, SagasError, Shown, Standing, Stays, TaskSettings,
 };
 pub use report::{
     BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,
 };
-pub use request::{Above, Asked, Parent, Request, Response, Resume, Settings, StandIn};
+pub use request::{
+    Above, Asked, FeatureRequest, FeatureResponse, Parent, Request, Response, Resume, Settings, StandIn,
+    Wanted,
+};
+
+pub use tasks::{TaskShown, TaskShownState, Tasks};
 
 /// The client gave up; whether anything had begun is told beside.
 fn cancelled() -> skillhost_core::Failure {

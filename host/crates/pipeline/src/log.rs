@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skillhost_core::{Failure, FailureKind, Reply};
+use skillhost_core::{Failure, FailureKind};
 use skillhost_policy::Findings;
 use tracing::Span;
 
@@ -22,8 +22,8 @@ impl Drop for Dropped {
     }
 }
 
-/// One line a call, at a level that fits.
-pub(crate) fn told(result: &Result<Reply, Failure>, tally: &Tally, cached: Option<Duration>, took: Duration) {
+/// One line a call, at a level that fits; of one that did not fail, whether its tool answered "no".
+pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option<Duration>, took: Duration) {
     let Tally { usage, attempts: attempt, findings, .. } = tally;
     let (fuel, memory) = (usage.fuel, usage.memory);
     let (took_ms, queued_ms) = (millis(took), millis(usage.queued));
@@ -32,8 +32,8 @@ pub(crate) fn told(result: &Result<Reply, Failure>, tally: &Tally, cached: Optio
         tracing::warn!(hidden, escapes, instructions, "the skill's answer held what the filter looks for");
     }
     match result {
-        Ok(reply) => {
-            let outcome = if reply.is_error { "is-error" } else { "ok" };
+        Ok(is_error) => {
+            let outcome = if is_error { "is-error" } else { "ok" };
             let cached = cached.is_some();
             tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
         }
@@ -52,7 +52,10 @@ pub(crate) fn told(result: &Result<Reply, Failure>, tally: &Tally, cached: Optio
                         "call failed"
                     );
                 }
-                FailureKind::InvalidInput | FailureKind::UnknownTool | FailureKind::Cancelled => {
+                FailureKind::InvalidInput
+                | FailureKind::UnknownTool
+                | FailureKind::InputRequired
+                | FailureKind::Cancelled => {
                     tracing::info!(outcome, attempt, took_ms, queued_ms, fuel, memory, "call failed");
                 }
                 _ => {

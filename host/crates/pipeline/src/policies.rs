@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use skillhost_core::SkillName;
+use skillhost_core::{SkillName, TaskSupport};
 use skillhost_journal::{Delivery, Priority};
 use skillhost_policy::{
     BreakerSettings, CachePolicy, ConcurrencyLimit, ControlCharacters, Counting, FilterMode, RateLimit,
@@ -109,6 +109,8 @@ pub struct ToolPolicy {
     pub fallback: Option<String>,
     /// What is owed to a call; none leaves it to the tool's own word. Default none.
     pub delivery: Option<Delivery>,
+    /// Whether its calls run as tasks; none leaves it to the tool's own word. Default none.
+    pub task: Option<TaskSupport>,
     /// How long the client of a durable call is kept waiting for its result. Default 30 s.
     pub patience: Duration,
     /// When a durable call that did not succeed is run again.
@@ -133,6 +135,7 @@ impl Default for ToolPolicy {
             control_characters: ControlCharacters::default(),
             fallback: None,
             delivery: None,
+            task: None,
             patience: Duration::from_secs(30),
             redelivery: RedeliveryPolicy::default(),
             undo: UndoPolicy::default(),

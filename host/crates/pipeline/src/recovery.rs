@@ -10,6 +10,7 @@ mod compensate;
 mod keys;
 mod letters;
 mod rolled_back;
+mod rounds;
 mod sagas;
 mod settings;
 mod settle;
@@ -22,9 +23,9 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize as _;
+use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use skillhost_core::{
-    Call, CallId, Clock, Effect, Entry, Failure, FailureKind, KeyValue, Reply, SagaId, Versions,
+    Call, CallId, Clock, Effect, Entry, Failure, FailureKind, KeyValue, Reply, SagaId, TaskId, Versions,
 };
 use skillhost_journal::{
     Begun, Delivery, Intent, Journal, JournalError, Key, Lease, NotOpen, Priority, Problem, Record, Sealer,
@@ -39,7 +40,7 @@ pub(crate) use keys::Held;
 pub use letters::{Explained, Letters, LettersError, Restored, Shown};
 pub use rolled_back::{RolledBack, Stays};
 pub use sagas::{SagaShown, Sagas, SagasError};
-pub use settings::{RecoverySettings, SagaSettings};
+pub use settings::{RecoverySettings, SagaSettings, TaskSettings};
 pub(crate) use settle::Ended;
 pub use standing::Standing;
 
@@ -138,6 +139,26 @@ impl Recovery {
         self.clock.wall().into()
     }
 
+    pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    pub(crate) fn task_settings(&self) -> TaskSettings {
+        self.settings.tasks
+    }
+
+    /// Something of a task's, so that nobody reads it at rest.
+    pub(crate) fn seal_task(&self, id: TaskId, what: &impl Serialize) -> Result<Vec<u8>, Failure> {
+        let text = serde_json::to_vec(what).map_err(|error| unavailable(&error))?;
+        self.sealer.seal_for(id.as_bytes(), &text).map_err(|error| unavailable(&error))
+    }
+
+    /// What was sealed for a task.
+    pub(crate) fn open_task<T: DeserializeOwned>(&self, id: TaskId, sealed: &[u8]) -> Result<T, Failure> {
+        let text = self.sealer.open_for(id.as_bytes(), sealed).map_err(|error| unavailable(&error))?;
+        serde_json::from_slice(&text).map_err(|error| unavailable(&error))
+    }
+
     /// Look after what dead processes left.
     async fn take_over(&self) -> Result<(), JournalError> {
         let taken = self.journal.take_over(self.now()).await?;
@@ -180,6 +201,7 @@ impl Recovery {
         let Plan { tool, call, entry, policy, .. } = plan;
         Ok(Intent {
             id: call.id,
+            again: call.round.is_some(),
             tool: (*tool).to_owned(),
             skill: entry.skill.as_str().to_owned(),
             digest: entry.digest,

@@ -7,13 +7,14 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    CallId, Caller, ClientFeatures, ClientLink, Digest, Effect, Failure, Invoke, Reply, SagaId, Usage,
+    CallId, Caller, ClientFeatures, ClientLink, Completing, Digest, Effect, Failure, Invoke, Outcome, Reply,
+    SagaId, Usage,
 };
 use skillhost_journal::{Lease, Priority};
 use skillhost_policy::{ArgumentBounds, Findings};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Policies, RolledBack, Standing, recovery::Before, scope::Scope};
+use crate::{Asking, Given, Policies, RolledBack, Standing, recovery::Before, scope::Scope};
 
 /// What the dispatcher is told at start.
 #[derive(Debug, Clone)]
@@ -37,7 +38,10 @@ impl Default for Settings {
 }
 
 /// A call as a transport hands it in.
+#[derive(Clone)]
 pub struct Request {
+    /// The id it was given before; none for one of its own.
+    pub id: Option<CallId>,
     /// The tool's full name.
     pub tool: String,
     /// Absent when the client sent none.
@@ -58,6 +62,8 @@ pub struct Request {
     pub parent: Option<Parent>,
     /// What the client asks for beside the call itself.
     pub asked: Asked,
+    /// What came back with the call, when an earlier round of it ended with questions.
+    pub given: Option<Given>,
     /// A dead letter that is run again; none for a new call.
     pub resume: Option<Resume>,
 }
@@ -73,6 +79,8 @@ pub struct Asked {
     pub priority: Option<Priority>,
     /// The saga of its caller's that it is part of.
     pub saga: Option<SagaId>,
+    /// That it runs as a task: whoever asked for it has a handle, and does not wait.
+    pub task: bool,
 }
 
 impl Asked {
@@ -86,7 +94,58 @@ impl Asked {
     }
 }
 
+/// Something that a skill offers beside tools, as a transport asks for it.
+#[derive(Clone)]
+pub struct FeatureRequest {
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// As with a call.
+    pub meta: Option<String>,
+    /// As with a call.
+    pub correlation_id: Option<String>,
+    /// Who asks.
+    pub caller: Caller,
+    /// What the client can do.
+    pub client: ClientFeatures,
+    /// The way back to the client.
+    pub link: Arc<dyn ClientLink>,
+    /// Cancelled when the client gives up.
+    pub cancel: CancellationToken,
+    /// As with a call.
+    pub given: Option<Given>,
+}
+
+/// What a transport can ask for beside calls of tools.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// A prompt, filled in.
+    Prompt {
+        /// Its full name.
+        name: String,
+        /// What to fill in.
+        arguments: Map<String, Value>,
+    },
+    /// The contents of a resource.
+    Resource(String),
+    /// Suggestions for an argument. A prompt goes by its full name here.
+    Completion(Completing),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct FeatureResponse {
+    /// Names it in the log.
+    pub id: CallId,
+    /// Stands in each log line of it.
+    pub correlation_id: Arc<str>,
+    /// The outcome, or why there is none.
+    pub result: Result<Outcome, Failure>,
+    /// What is asked first, when that is why.
+    pub asked: Option<Asking>,
+}
+
 /// A call that was made before. It keeps its id, so that those it calls know it again.
+#[derive(Clone)]
 pub struct Resume {
     pub(crate) lease: Lease,
     pub(crate) before: Before,
@@ -146,6 +205,39 @@ pub struct Response {
     pub settled: bool,
     /// Whether it succeeded, and its caller can take it back.
     pub undoable: bool,
+    /// What is asked, when it ended with questions.
+    pub asked: Option<Asking>,
+}
+
+impl Response {
+    /// To a call that was turned away before it began.
+    #[must_use]
+    pub fn refused(failure: Failure) -> Self {
+        let id = CallId::new();
+        Self::new(id, id.to_string().into(), Err(failure))
+    }
+
+    /// With nothing else known.
+    pub(crate) fn new(id: CallId, correlation_id: Arc<str>, result: Result<Reply, Failure>) -> Self {
+        Self {
+            id,
+            correlation_id,
+            effect: if result.is_ok() { Effect::Unknown } else { Effect::None },
+            result,
+            usage: Usage::default(),
+            attempts: 0,
+            cached: None,
+            findings: Findings::default(),
+            stands_in: None,
+            changed: false,
+            replayed: false,
+            standing: None,
+            rollback: None,
+            settled: false,
+            undoable: false,
+            asked: None,
+        }
+    }
 }
 
 /// Another tool answered.

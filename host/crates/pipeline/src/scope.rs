@@ -10,7 +10,8 @@ use std::sync::{
 };
 
 use skillhost_core::{
-    Call, CallTool, Entry, Failure, FailureKind, Nested, NoTools, PrepareUndo, Prepared, SagaId,
+    Call, CallTool, ClientFeatures, Entry, Failure, FailureKind, Nested, NoTools, PrepareUndo, Prepared,
+    SagaId,
 };
 use skillhost_journal::{Key, Lease, StepOf, Token};
 use skillhost_policy::cacheable;
@@ -289,12 +290,14 @@ fn request(
     })?;
     let saga = scope.saga;
     Ok(Request {
+        id: None,
         tool,
         arguments,
         meta: None,
         correlation_id: Some(parent.correlation_id.to_string()),
         caller: parent.caller,
-        client: parent.client,
+        // It is not its caller's client, who knows nothing of it.
+        client: ClientFeatures::default(),
         // Progress is the parent's to tell.
         link: Arc::new(skillhost_core::NoClient),
         cancel: CancellationToken::new(),
@@ -305,6 +308,7 @@ fn request(
             scope: Some(crate::Above(scope)),
         }),
         asked: Asked { saga, ..Asked::default() },
+        given: None,
         resume: None,
     })
 }

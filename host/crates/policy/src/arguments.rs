@@ -139,6 +139,8 @@ mod tests {
             output: None,
             annotations: Annotations::default(),
             undoable: false,
+            durable: false,
+            task: skillhost_core::TaskSupport::No,
             icons: None,
             meta: None,
         }

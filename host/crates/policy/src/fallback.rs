@@ -23,6 +23,8 @@ pub fn stands_in(kind: FailureKind, effect: Effect, safe: bool) -> bool {
         | FailureKind::NotReady
         | FailureKind::InvalidInput
         | FailureKind::MissingCapability
+        | FailureKind::InputRequired
+        | FailureKind::InvalidAnswers
         | FailureKind::KeyConflict
         | FailureKind::JournalUnavailable
         | FailureKind::Conflict

@@ -12,6 +12,7 @@ pub mod content_filter;
 mod control;
 pub mod deadline;
 mod fallback;
+pub mod form;
 pub mod rate_limit;
 pub mod redelivery;
 pub mod result;

@@ -121,6 +121,8 @@ fn is_final(kind: FailureKind) -> bool {
         kind,
         FailureKind::InvalidInput
             | FailureKind::MissingCapability
+            | FailureKind::InputRequired
+            | FailureKind::InvalidAnswers
             | FailureKind::KeyConflict
             | FailureKind::Conflict
             | FailureKind::Permanent
@@ -128,9 +130,15 @@ fn is_final(kind: FailureKind) -> bool {
     )
 }
 
-/// Who called is told, and calls again with what was wrong put right: a letter would make it happen twice.
+/// Who called is told, and calls again with what was wrong put right, or with the answers: a letter would make it happen twice.
 fn is_callers_to_mend(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::InvalidInput | FailureKind::MissingCapability)
+    matches!(
+        kind,
+        FailureKind::InvalidInput
+            | FailureKind::MissingCapability
+            | FailureKind::InputRequired
+            | FailureKind::InvalidAnswers
+    )
 }
 
 #[cfg(all(test, not(skillhost_loom)))]
@@ -170,6 +178,8 @@ mod tests {
             not-ready          unspent unspent unspent fail fail
             invalid-input      park    park    fail    fail fail
             missing-capability park    park    fail    fail fail
+            input-required     park    park    fail    fail fail
+            invalid-answers    park    park    fail    fail fail
             key-conflict       park    park    park    fail fail
             conflict           park    park    park    fail fail
             rate-limited       unspent unspent unspent fail fail

@@ -84,6 +84,8 @@ mod tests {
             output: output.map(|text| Schema::parse(text).unwrap()),
             annotations: Annotations::default(),
             undoable: false,
+            durable: false,
+            task: skillhost_core::TaskSupport::No,
             icons: None,
             meta: None,
         }

@@ -1,25 +1,27 @@
-//! Who has which tool name, when two skills want the same.
+//! Who has which name, when two skills want the same.
 
 use std::collections::BTreeMap;
 
-use skillhost_core::{SkillName, ToolName};
+use skillhost_core::SkillName;
+#[cfg(test)]
+use skillhost_core::ToolName;
 
 /// Names with their owners.
-pub(crate) type Owners = BTreeMap<ToolName, SkillName>;
+pub(crate) type Owners<K> = BTreeMap<K, SkillName>;
 
 /// Give each name in `offers` to one skill: the one that has it already, else the first by name.
-pub(crate) fn assign<'a>(
-    owners: &Owners,
-    offers: impl Iterator<Item = (&'a SkillName, &'a ToolName)> + Clone,
-) -> Owners {
+pub(crate) fn assign<'a, K: Ord + Clone + 'a>(
+    owners: &Owners<K>,
+    offers: impl Iterator<Item = (&'a SkillName, &'a K)> + Clone,
+) -> Owners<K> {
     let mut next = Owners::new();
-    let kept = offers.clone().filter(|(skill, tool)| owners.get(*tool) == Some(*skill));
-    for (skill, tool) in kept {
-        next.insert(tool.clone(), skill.clone());
+    let kept = offers.clone().filter(|(skill, name)| owners.get(*name) == Some(*skill));
+    for (skill, name) in kept {
+        next.insert(name.clone(), skill.clone());
     }
-    for (skill, tool) in offers {
-        let kept = owners.get(tool).is_some_and(|owner| next.get(tool) == Some(owner));
-        next.entry(tool.clone())
+    for (skill, name) in offers {
+        let kept = owners.get(name).is_some_and(|owner| next.get(name) == Some(owner));
+        next.entry(name.clone())
             .and_modify(|owner| {
                 if !kept && skill < owner {
                     *owner = skill.clone();
@@ -38,7 +40,7 @@ mod tests {
         SkillName::new(name).unwrap()
     }
 
-    fn run(owners: &Owners, offers: &[(&str, &str)]) -> Owners {
+    fn run(owners: &Owners<ToolName>, offers: &[(&str, &str)]) -> Owners<ToolName> {
         let offers: Vec<_> = offers.iter().map(|(s, t)| (skill(s), ToolName::bare(t).unwrap())).collect();
         assign(owners, offers.iter().map(|(s, t)| (s, t)))
     }

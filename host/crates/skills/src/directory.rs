@@ -1,26 +1,25 @@
 //! The task that keeps the catalog true to the folder.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use skillhost_core::{Catalog, Clock, Entry, SkillName, SkillState, ToolName, Versions};
-use skillhost_engine::{Engine, LOADING, LoadStage};
+use skillhost_core::{Announced, Catalog, Clock, Entry, Kind, SkillName, SkillState, ToolName, Versions};
+use skillhost_engine::{Engine, LOADING, LoadStage, Notice};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, broadcast, mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::Instant,
 };
 
 use crate::{
     SkillsSettings,
-    contest::Owners,
-    listing,
-    load::{Unloaded, load},
+    listing::{self, AllOwners},
+    load::{Unloaded, list_again, load},
     scan::{Found, Identity, Scan, scan},
     slot::{Slot, Version, changed_tools},
     versions::AllVersions,
@@ -33,6 +32,10 @@ const SOON: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(500);
 /// While skills are being loaded the catalog is published at most this often.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// A skill that says it offers something else is asked after this long: what it says meanwhile is asked for at once.
+const RELIST_AFTER: Duration = Duration::from_millis(50);
+/// Announced changes of resources that wait for a slow reader.
+const UPDATES: usize = 1_024;
 
 /// A watched folder. Dropping it stops watching; versions in use go on.
 pub struct Directory {
@@ -41,6 +44,7 @@ pub struct Directory {
     /// Those of today, for versions that do not serve.
     current: watch::Sender<Arc<SkillsSettings>>,
     engine: Engine,
+    updates: broadcast::Sender<Arc<str>>,
     task: JoinHandle<()>,
 }
 
@@ -87,6 +91,8 @@ impl Directory {
         let first = scan(&dir, settings.max_skills).map_err(folder)?;
         let (publish, catalog) = watch::channel(Arc::new(Catalog::default()));
         let (stages, stage_events) = mpsc::unbounded_channel();
+        let updates = broadcast::Sender::new(UPDATES);
+        let notices = engine.notices();
         let settings = SkillsSettings { dir, ..settings };
         let current = watch::Sender::new(Arc::new(settings.clone()));
         let mut keeper = Keeper {
@@ -95,7 +101,7 @@ impl Directory {
             clock,
             slots: BTreeMap::new(),
             refused: BTreeMap::new(),
-            owners: Owners::new(),
+            owners: AllOwners::default(),
             builtin,
             loads: JoinSet::new(),
             turns: Arc::new(Semaphore::new(LOADING as usize)),
@@ -103,6 +109,11 @@ impl Directory {
             writing: HashMap::new(),
             look_at: None,
             settled: false,
+            to_relist: BTreeMap::new(),
+            relist_at: None,
+            relists: JoinSet::new(),
+            announced: BTreeSet::new(),
+            updates: updates.clone(),
             publish,
             published_at: Instant::now(),
             publish_at: None,
@@ -112,8 +123,8 @@ impl Directory {
         keeper.apply(first);
         keeper.publish();
         let (sender, new_settings) = mpsc::unbounded_channel();
-        let task = tokio::spawn(keeper.run(watch, changes, stage_events, new_settings));
-        Ok(Self { catalog, settings: sender, current, engine, task })
+        let task = tokio::spawn(keeper.run(watch, changes, stage_events, new_settings, notices));
+        Ok(Self { catalog, settings: sender, current, engine, updates, task })
     }
 
     /// Go on with these settings. Skills whose own have changed are loaded again; one that cannot be loaded with
@@ -133,6 +144,12 @@ impl Directory {
             settings: self.current.subscribe(),
             kept: self.current.borrow().kept.clone(),
         })
+    }
+
+    /// URIs of resources whose contents have changed, by their skills' own word. Who reads too slowly misses some.
+    #[must_use]
+    pub fn updates(&self) -> broadcast::Sender<Arc<str>> {
+        self.updates.clone()
     }
 
     /// The catalog, now and in future.
@@ -155,13 +172,20 @@ struct Answer {
     result: Result<Option<Version>, Unloaded>,
 }
 
+/// The answer of a skill that was asked again what it offers.
+struct Relisted {
+    skill: SkillName,
+    kinds: BTreeSet<Kind>,
+    result: Result<Version, Unloaded>,
+}
+
 struct Keeper {
     settings: SkillsSettings,
     engine: Engine,
     clock: Arc<dyn Clock>,
     slots: BTreeMap<SkillName, Slot>,
     refused: BTreeMap<String, String>,
-    owners: Owners,
+    owners: AllOwners,
     builtin: Vec<(ToolName, Entry)>,
     loads: JoinSet<Answer>,
     turns: Arc<Semaphore>,
@@ -170,6 +194,13 @@ struct Keeper {
     writing: HashMap<PathBuf, Instant>,
     look_at: Option<Instant>,
     settled: bool,
+    /// Skills that say they offer something else now, and when they are asked.
+    to_relist: BTreeMap<SkillName, BTreeSet<Kind>>,
+    relist_at: Option<Instant>,
+    relists: JoinSet<Relisted>,
+    /// What clients are to be told of with the next catalog, also when nothing differs.
+    announced: BTreeSet<Kind>,
+    updates: broadcast::Sender<Arc<str>>,
     publish: watch::Sender<Arc<Catalog>>,
     published_at: Instant,
     /// When what changed since is to be published.
@@ -183,6 +214,7 @@ impl Keeper {
         mut changes: mpsc::UnboundedReceiver<Change>,
         mut stages: mpsc::UnboundedReceiver<(SkillName, u64, LoadStage)>,
         mut settings: mpsc::UnboundedReceiver<SkillsSettings>,
+        mut notices: Option<mpsc::Receiver<Notice>>,
     ) {
         loop {
             let changed = tokio::select! {
@@ -203,6 +235,21 @@ impl Keeper {
                     self.publish();
                     false
                 }
+                Some(notice) = next(&mut notices) => {
+                    self.noticed(notice);
+                    false
+                }
+                () = sleep_until(self.relist_at) => {
+                    self.relist();
+                    false
+                }
+                Some(relisted) = self.relists.join_next() => match relisted {
+                    Ok(relisted) => self.relisted(relisted),
+                    Err(error) => {
+                        tracing::error!(%error, "listing what a skill offers panicked");
+                        false
+                    }
+                },
                 Some((skill, generation, stage)) = stages.recv() => self.stage(&skill, generation, stage),
                 Some(answer) = self.loads.join_next() => match answer {
                     Ok(answer) => self.loaded(answer),
@@ -410,7 +457,7 @@ impl Keeper {
         match result {
             Ok(version) => {
                 if let Some(version) = version {
-                    tracing::info!(%skill, digest = %version.digest, tools = version.tools.len(), "skill ready");
+                    tracing::info!(%skill, digest = %version.digest, tools = version.offers.tools.len(), "skill ready");
                     if let Some(old) = &slot.serving {
                         for tool in changed_tools(old, &version) {
                             tracing::warn!(%skill, %tool, was = %old.digest, now = %version.digest,
@@ -435,15 +482,76 @@ impl Keeper {
         }
     }
 
+    /// A skill says that something of it has changed.
+    fn noticed(&mut self, Notice { skill, change }: Notice) {
+        match change {
+            Announced::Listing(kind) => {
+                self.to_relist.entry(skill).or_default().insert(kind);
+                self.relist_at.get_or_insert(Instant::now() + RELIST_AFTER);
+            }
+            Announced::Resource(uri) => {
+                let catalog = self.publish.borrow();
+                let exact = catalog.resources.get(&uri).is_some_and(|served| served.entry.skill == skill);
+                let families = || catalog.templates.values().filter(|served| served.entry.skill == skill);
+                if exact || families().any(|served| served.spec.may_match(&uri)) {
+                    // Nobody may listen.
+                    let _ = self.updates.send(uri.into());
+                } else {
+                    tracing::debug!(%skill, "the skill announces a resource that is none of its own");
+                }
+            }
+        }
+    }
+
+    fn relist(&mut self) {
+        self.relist_at = None;
+        for (skill, kinds) in std::mem::take(&mut self.to_relist) {
+            let Some(version) = self.slots.get(&skill).and_then(|slot| slot.serving.clone()) else {
+                continue;
+            };
+            let engine = self.engine.clone();
+            self.relists.spawn(async move {
+                let result = list_again(&engine, &skill, version).await;
+                Relisted { skill, kinds, result }
+            });
+        }
+    }
+
+    fn relisted(&mut self, Relisted { skill, kinds, result }: Relisted) -> bool {
+        let Some(serving) = self.slots.get_mut(&skill).and_then(|slot| slot.serving.as_mut()) else {
+            return false;
+        };
+        match result {
+            // Another version lists by itself.
+            Ok(version) if version.loaded == serving.loaded => *serving = version,
+            Ok(_) => return false,
+            Err(Unloaded { reason, .. }) => {
+                tracing::warn!(%skill, reason, "the skill says that it offers something else, but does not list it");
+                return false;
+            }
+        }
+        self.announced.extend(kinds);
+        true
+    }
+
     /// Publish the catalog as it is now.
     fn publish(&mut self) {
         (self.published_at, self.publish_at) = (Instant::now(), None);
         self.settled |= self.slots.values().all(Slot::settled);
+        let announced = std::mem::take(&mut self.announced);
+        let before = Arc::clone(&self.publish.borrow());
         let (catalog, owners) =
-            listing::catalog(&self.slots, &self.owners, &self.builtin, &self.publish.borrow());
+            listing::catalog(&self.slots, &self.owners, &self.builtin, &before, &announced);
         self.owners = owners;
         let catalog = Catalog { settled: self.settled, refused: self.refused.clone(), ..catalog };
         self.publish.send_replace(Arc::new(catalog));
+    }
+}
+
+async fn next(notices: &mut Option<mpsc::Receiver<Notice>>) -> Option<Notice> {
+    match notices {
+        Some(notices) => notices.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ mod directory;
 mod kept;
 mod listing;
 mod load;
+mod offer;
 mod scan;
 mod settings;
 mod slot;

@@ -10,19 +10,10 @@ use std::{
     },
 };
 
-use serde_json::Value;
-use skillhost_core::{Annotations, Digest, Schema, SkillName, ToolName, ToolSpec, text::bounded};
+use skillhost_core::{Digest, SkillName, text::bounded};
 use skillhost_engine::{Engine, LoadError, LoadStage, Loaded, Protected, asked, unasked};
-use skillhost_policy::{
-    FilterMode,
-    content_filter::{filter_schema, filter_text},
-};
 
-use crate::{
-    Kept, Mount, SkillSettings,
-    scan::Identity,
-    slot::{Offer, Version},
-};
+use crate::{Kept, SkillSettings, offer::offers, scan::Identity, slot::Version};
 
 /// Largest file that is read, in bytes; as large as what the engine compiles.
 const MAX_FILE: u64 = 64 << 20;
@@ -129,73 +120,20 @@ fn tell(skill: &SkillName, settings: &SkillSettings, loaded: &Loaded) {
 }
 
 fn version(skill: &SkillName, settings: Arc<SkillSettings>, loaded: Loaded) -> Result<Version, Unloaded> {
-    let tools = loaded
-        .tools
-        .into_iter()
-        .filter_map(|mut spec| {
-            let own = settings.tools.get(&spec.name);
-            if own.is_some_and(|own| !own.enabled) {
-                return None;
-            }
-            let name = match settings.mount {
-                Mount::Prefixed => ToolName::prefixed(skill, &spec.name),
-                Mount::Root => ToolName::at_root(&spec.name),
-            };
-            if let Some(own) = own {
-                spec.annotations = over(spec.annotations, own.annotations);
-            }
-            if let Err(reason) = filter(skill, &mut spec, settings.filter) {
-                return Some(Err(Unloaded::new(reason, false)));
-            }
-            let timeout = own.map_or(settings.timeout, |own| own.timeout);
-            Some(
-                name.map(|name| Offer { name, spec: Arc::new(spec), timeout })
-                    .map_err(|error| Unloaded::new(format!("a tool is named wrongly: {error}"), false)),
-            )
-        })
-        .collect::<Result<_, Unloaded>>()?;
+    let Loaded { digest, tools, features, skill: serving, .. } = loaded;
+    let offers = offers(skill, &settings, tools, features).map_err(|why| Unloaded::new(why, false))?;
     let number = LOADS.fetch_add(1, Ordering::Relaxed) + 1;
-    Ok(Version { digest: loaded.digest, tools, invoke: loaded.skill, loaded: number, settings })
+    Ok(Version { digest, offers: Arc::new(offers), skill: serving, loaded: number, settings })
 }
 
-/// Hold what a tool says of itself to the filter.
-fn filter(skill: &SkillName, spec: &mut ToolSpec, mode: FilterMode) -> Result<(), String> {
-    if mode == FilterMode::Off {
-        return Ok(());
-    }
-    let mut found = false;
-    for text in [&mut spec.title, &mut spec.description].into_iter().flatten() {
-        if let Some((filtered, _)) = filter_text(text, mode) {
-            (*text, found) = (filtered, true);
-        }
-    }
-    let hides =
-        |text| format!("a schema of the tool `{}` hides characters in `{text}` (`result_filter`)", spec.name);
-    let mut input = spec.input.raw().clone();
-    if !filter_schema(&mut input, mode).map_err(hides)?.is_empty() {
-        let text = Value::Object(input).to_string();
-        spec.input = Schema::for_arguments(&text).map_err(|error| error.to_string())?;
-        found = true;
-    }
-    if let Some(output) = &mut spec.output {
-        let mut raw = output.raw().clone();
-        if !filter_schema(&mut raw, mode).map_err(hides)?.is_empty() {
-            *output = Schema::parse(&Value::Object(raw).to_string()).map_err(|error| error.to_string())?;
-            found = true;
-        }
-    }
-    if found {
-        tracing::warn!(%skill, tool = spec.name, "the tool's description holds what the filter looks for");
-    }
-    Ok(())
-}
-
-/// The skill's word with the operator's over it.
-fn over(skills: Annotations, operators: Annotations) -> Annotations {
-    Annotations {
-        read_only: operators.read_only.or(skills.read_only),
-        destructive: operators.destructive.or(skills.destructive),
-        idempotent: operators.idempotent.or(skills.idempotent),
-        open_world: operators.open_world.or(skills.open_world),
-    }
+/// What a version that serves offers by now.
+pub(crate) async fn list_again(
+    engine: &Engine,
+    skill: &SkillName,
+    version: Version,
+) -> Result<Version, Unloaded> {
+    let (tools, features) = engine.list(&version.skill).await?;
+    let offers =
+        offers(skill, &version.settings, tools, features).map_err(|why| Unloaded::new(why, false))?;
+    Ok(Version { offers: Arc::new(offers), ..version })
 }

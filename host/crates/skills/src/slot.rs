@@ -5,29 +5,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use skillhost_core::{Digest, Invoke, SkillState, SkillStatus, ToolName, ToolSpec};
+use skillhost_core::{Digest, SkillState, SkillStatus, ToolName};
+use skillhost_engine::Skill;
 use tokio::{task::AbortHandle, time::Instant};
 
-use crate::{SkillSettings, scan::Found};
+use crate::{SkillSettings, offer::Offers, scan::Found};
 
 /// A version that serves calls.
 #[derive(Clone)]
 pub(crate) struct Version {
     pub(crate) digest: Digest,
-    pub(crate) tools: Vec<Offer>,
-    pub(crate) invoke: Arc<dyn Invoke>,
+    pub(crate) offers: Arc<Offers>,
+    pub(crate) skill: Arc<Skill>,
     /// Its number among all loads of all skills, in their order.
     pub(crate) loaded: u64,
     /// What it was loaded with.
     pub(crate) settings: Arc<SkillSettings>,
-}
-
-/// A tool that a version serves.
-#[derive(Clone)]
-pub(crate) struct Offer {
-    pub(crate) name: ToolName,
-    pub(crate) spec: Arc<ToolSpec>,
-    pub(crate) timeout: Duration,
 }
 
 /// One skill of the directory.
@@ -120,9 +113,9 @@ impl Slot {
 /// Tools in both versions that a model would see otherwise now: a sign of an honest update, or of a skill
 /// that changed its mind after it was approved.
 pub(crate) fn changed_tools<'a>(old: &Version, new: &'a Version) -> Vec<&'a ToolName> {
-    new.tools
-        .iter()
-        .filter(|new| old.tools.iter().any(|old| old.name == new.name && old.spec != new.spec))
+    let (old, new) = (&old.offers.tools, &new.offers.tools);
+    new.iter()
+        .filter(|new| old.iter().any(|old| old.name == new.name && old.spec != new.spec))
         .map(|new| &new.name)
         .collect()
 }

@@ -82,6 +82,22 @@ pub(crate) struct Sagas {
     pub(crate) patience: Option<Duration>,
 }
 
+/// `[tasks]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tasks {
+    /// How long a client can ask for a task, from when it began, 60 s to 365 days; for one that goes on, for longer.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
+    pub(crate) ttl: Option<Duration>,
+    /// Tasks that a caller may have at once, not counting those that have ended, 1 to 1,000,000.
+    pub(crate) max_open: Option<u32>,
+    /// How long a person has to answer what a tool asks, in a task or not, 1 s to 365 days.
+    #[serde(with = "humantime_serde")]
+    #[schemars(schema_with = "duration")]
+    pub(crate) answer_within: Option<Duration>,
+}
+
 /// What becomes of a saga that nobody ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -120,6 +136,20 @@ pub(crate) enum Delivery {
     Plain,
     /// That it happens.
     Durable,
+}
+
+/// Whether a call answers with a handle at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Task {
+    /// It does not.
+    No,
+    /// Where the client can follow one.
+    Optional,
+    /// Always; other clients are refused.
+    Required,
+    /// As `required`, once what it asks is answered.
+    Answered,
 }
 
 /// Which letters are run first.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     grants::Grants,
-    journal::{Delivery, Priority},
+    journal::{Delivery, Priority, Task},
     policies::{
         Breaker, Cache, Concurrency, ControlCharacters, Named, RateLimit, ResultFilter, Retry, RetryBudget,
     },
@@ -70,6 +70,10 @@ macro_rules! table {
             /// else "plain".
             #[serde(skip_serializing_if = "Option::is_none")]
             pub(crate) delivery: Option<Delivery>,
+            /// Whether its calls run as tasks, where the client has them: "no", "optional", "required" (others are refused),
+            /// "answered" (once what it asks is answered). By default as the tool itself says; "optional" where it is durable.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(crate) task: Option<Task>,
             /// How long the client of a durable call waits for its result, up to 24 h; then it is told that the call goes on.
             #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
             #[schemars(schema_with = "duration")]
@@ -118,6 +122,7 @@ macro_rules! table {
                     breaker_counts: self.breaker_counts.clone(),
                     breaker_ignores: self.breaker_ignores.clone(),
                     delivery: self.delivery,
+                    task: self.task,
                     patience: self.patience,
                     redelivery: self.redelivery.clone(),
                     max_age: self.max_age,
@@ -148,6 +153,7 @@ pub(crate) struct Bounds {
     pub(crate) breaker_counts: Option<Vec<String>>,
     pub(crate) breaker_ignores: Option<Vec<String>>,
     pub(crate) delivery: Option<Delivery>,
+    pub(crate) task: Option<Task>,
     pub(crate) patience: Option<Duration>,
     pub(crate) redelivery: Option<Named<Retry>>,
     pub(crate) max_age: Option<Duration>,
@@ -175,6 +181,7 @@ impl Bounds {
             breaker_counts: self.breaker_counts.or(there.breaker_counts),
             breaker_ignores: self.breaker_ignores.or(there.breaker_ignores),
             delivery: self.delivery.or(there.delivery),
+            task: self.task.or(there.task),
             patience: self.patience.or(there.patience),
             redelivery: self.redelivery.or(there.redelivery),
             max_age: self.max_age.or(there.max_age),

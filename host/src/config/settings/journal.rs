@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use skillhost_engine::SecretSource;
 use skillhost_journal::{Bounds, OnExpiry, OnFull};
-use skillhost_pipeline::SagaSettings;
+use skillhost_pipeline::{SagaSettings, TaskSettings};
 
 use super::{
     grants::secret,
@@ -28,6 +28,8 @@ pub(crate) struct JournalSettings {
     pub(crate) archive_after: Duration,
     pub(crate) undo_patience: Duration,
     pub(crate) sagas: SagaSettings,
+    pub(crate) answer_within: Duration,
+    pub(crate) tasks: TaskSettings,
 }
 
 /// The admin API.
@@ -40,6 +42,7 @@ pub(super) fn journal(
     journal: &raw::Journal,
     letters: &raw::DeadLetters,
     sagas: &raw::Sagas,
+    tasks: &raw::Tasks,
 ) -> Result<JournalSettings, ConfigError> {
     let set = "filled";
     let max_size = match journal.max_size.expect(set).as_u64() {
@@ -69,6 +72,11 @@ pub(super) fn journal(
         )?,
         undo_patience: between("sagas.patience", sagas.patience.expect(set), Duration::ZERO, SECOND * 600)?,
         sagas: self::sagas(sagas)?,
+        answer_within: between("tasks.answer_within", tasks.answer_within.expect(set), SECOND, YEAR)?,
+        tasks: TaskSettings {
+            ttl: between("tasks.ttl", tasks.ttl.expect(set), SECOND * 60, YEAR)?,
+            max_open: within("tasks.max_open", tasks.max_open.expect(set), 1, 1_000_000)?,
+        },
     })
 }
 

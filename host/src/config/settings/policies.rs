@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use skillhost_core::{SkillName, ToolName};
+use skillhost_core::{SkillName, TaskSupport, ToolName};
 use skillhost_journal::{Delivery, Priority};
 use skillhost_pipeline::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 use skillhost_policy::{
@@ -137,6 +137,12 @@ fn tool_of(table: &str, said: &Bounds) -> Result<ToolPolicy, ConfigError> {
         delivery: said.delivery.map(|delivery| match delivery {
             raw::Delivery::Plain => Delivery::Plain,
             raw::Delivery::Durable => Delivery::Durable,
+        }),
+        task: said.task.map(|task| match task {
+            raw::Task::No => TaskSupport::No,
+            raw::Task::Optional => TaskSupport::Optional,
+            raw::Task::Required => TaskSupport::Required,
+            raw::Task::Answered => TaskSupport::Answered,
         }),
         patience: span(&key("patience"), said.patience.expect("filled"), Duration::ZERO)?,
         redelivery: redelivery(table, said)?,

@@ -1,8 +1,8 @@
 //! From a function to a tool.
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt;
-use syn::{Attribute, Error, Expr, ExprLit, ItemFn, Lit, LitStr, Meta, Result};
+use syn::{Attribute, Error, Expr, ExprLit, Ident, ItemFn, Lit, LitStr, Meta, Result};
 
 use crate::options::{Options, checked_name};
 use crate::signature::Signature;
@@ -33,6 +33,7 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
     let idempotent = optional(options.idempotent.as_ref());
     let open_world = optional(options.open_world.as_ref());
     let durable = options.durable.unwrap_or(false);
+    let task = options.task.clone().unwrap_or_else(|| Ident::new("No", Span::call_site()));
     let undoable = options.undo.is_some();
     let undo = options.undo.as_ref().map(|function| {
         quote! {
@@ -79,6 +80,7 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                         },
                         undoable: #undoable,
                         durable: #durable,
+                        task: ::skillhost_sdk::TaskSupport::#task,
                         icons: ::std::option::Option::None,
                         meta: ::std::option::Option::None,
                     }
@@ -90,7 +92,8 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                     __arguments: ::std::option::Option<&str>,
                 ) -> ::std::result::Result<::skillhost_sdk::Outcome, ::skillhost_sdk::Failure> {
                     let __arguments = ::skillhost_sdk::__private::parse::<#arguments>(__arguments)?;
-                    ::skillhost_sdk::__private::finish(#call)
+                    let __result: #result = #call;
+                    ::skillhost_sdk::__private::finish(__result)
                 }
 
                 ::skillhost_sdk::Definition::new(#name, __describe, __run) #undo

@@ -20,7 +20,7 @@ mod signature;
 /// **Parameters**, each optional, in any order: the arguments by value, a type that derives `Deserialize` and
 /// `JsonSchema` and is an object in JSON; and the context, as `&Context`.
 ///
-/// **Result**: `T` or `Result<T, Failure>`, where `T` implements `IntoOutcome`.
+/// **Result**: `T`, `Result<T, Failure>`, or `Result<T, Pause>` when it asks, where `T` implements `IntoOutcome`.
 ///
 /// **Options**, as in `#[tool(read_only, open_world = false)]`. What is not said stays unknown, and the host then
 /// assumes the worst. An option without a value is `true`.
@@ -32,6 +32,7 @@ mod signature;
 /// | `idempotent` | a second call with the same arguments has no further effect |
 /// | `open_world` | deals with things outside a closed world, such as the web |
 /// | `durable` | the host must carry out the call even if the first attempts fail |
+/// | `task = "…"` | whether a call runs as a task: `no` (as when nothing is said), `optional`, `required`, or `answered`: once what it asks is answered |
 /// | `title = "…"` | a name for people |
 /// | `name = "…"` | the tool's name, when it is not the function's |
 /// | `undo = path` | the function that takes a call back: `fn(Arguments, Undo<'_>) -> Result<(), Failure>` |
@@ -47,7 +48,8 @@ pub fn tool(options: TokenStream, item: TokenStream) -> TokenStream {
 /// **Parameters**, each optional, in any order: the arguments by value, a struct whose fields are `String` or
 /// `Option<String>` and that derives `Deserialize` and `JsonSchema`; and the context, as `&Context`.
 ///
-/// **Result**: `T` or `Result<T, Failure>`, where `T` implements `IntoPrompt`: a `String` is one message of the user.
+/// **Result**: `T`, `Result<T, Failure>`, or `Result<T, Pause>` when it asks, where `T` implements `IntoPrompt`: a
+/// `String` is one message of the user.
 ///
 /// **Options**: `title = "…"`, `name = "…"`.
 #[proc_macro_attribute]
@@ -62,8 +64,8 @@ pub fn prompt(options: TokenStream, item: TokenStream) -> TokenStream {
 /// **Parameters**, each optional, in any order: the values of a template's parts by value, a struct with a field of each
 /// part's name that derives `Deserialize`; and the context, as `&Context`.
 ///
-/// **Result**: `T` or `Result<T, Failure>`, where `T` implements `IntoContents`: a `String`, a `Vec<u8>`, or an `Option`
-/// of one.
+/// **Result**: `T`, `Result<T, Failure>`, or `Result<T, Pause>` when it asks, where `T` implements `IntoContents`: a
+/// `String`, a `Vec<u8>`, or an `Option` of one.
 ///
 /// **Options**: `uri = "…"` for one resource, or `template = "…{part}…"` for a family of them; `name = "…"`, `title = "…"`,
 /// `mime_type = "…"`.

@@ -1,10 +1,14 @@
 //! What stands in the brackets of `#[tool(…)]`.
 use syn::meta::{ParseNestedMeta, parser};
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Error, LitBool, LitStr, Path, Result, Token};
+use syn::{Error, Ident, LitBool, LitStr, Path, Result, Token};
 
-const OPTIONS: [&str; 8] =
-    ["read_only", "destructive", "idempotent", "open_world", "durable", "title", "name", "undo"];
+const OPTIONS: [&str; 9] =
+    ["read_only", "destructive", "idempotent", "open_world", "durable", "task", "title", "name", "undo"];
+
+/// The words for `task`, and what the contract's bindings call them.
+const TASK: [(&str, &str); 4] =
+    [("no", "No"), ("optional", "Optional"), ("required", "Required"), ("answered", "Answered")];
 
 /// What is said of an option that there is not.
 pub(crate) fn unknown(name: &str, options: &[&str]) -> String {
@@ -25,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) idempotent: Option<bool>,
     pub(crate) open_world: Option<bool>,
     pub(crate) durable: Option<bool>,
+    /// A variant of `TaskSupport`.
+    pub(crate) task: Option<Ident>,
     pub(crate) title: Option<String>,
     pub(crate) name: Option<LitStr>,
     pub(crate) undo: Option<Path>,
@@ -47,6 +53,7 @@ impl Options {
             "idempotent" => self.idempotent.replace(flag(meta)?).is_some(),
             "open_world" => self.open_world.replace(flag(meta)?).is_some(),
             "durable" => self.durable.replace(flag(meta)?).is_some(),
+            "task" => self.task.replace(task(&meta.value()?.parse()?)?).is_some(),
             "title" => self.title.replace(meta.value()?.parse::<LitStr>()?.value()).is_some(),
             "name" => self.name.replace(checked_name(meta.value()?.parse()?)?).is_some(),
             "undo" => self.undo.replace(meta.value()?.parse()?).is_some(),
@@ -68,6 +75,18 @@ impl Options {
 /// `option` or `option = true|false`.
 fn flag(meta: &ParseNestedMeta<'_>) -> Result<bool> {
     if meta.input.peek(Token![=]) { Ok(meta.value()?.parse::<LitBool>()?.value) } else { Ok(true) }
+}
+
+/// The variant that a word for `task` stands for.
+fn task(word: &LitStr) -> Result<Ident> {
+    let text = word.value();
+    match TASK.iter().find(|(known, _)| *known == text) {
+        Some((_, variant)) => Ok(Ident::new(variant, word.span())),
+        None => {
+            let words = TASK.map(|(known, _)| format!("\"{known}\"")).join(", ");
+            Err(Error::new(word.span(), format!("`task` is one of {words}")))
+        }
+    }
 }
 
 /// The contract's rule for tool names. A function's own name can break it too, by letters beyond ASCII.
@@ -95,6 +114,18 @@ mod tests {
         assert_eq!(options.read_only, Some(true));
         assert_eq!(options.idempotent, Some(false));
         assert_eq!(options.open_world, None);
+    }
+
+    #[test]
+    fn a_word_says_whether_calls_are_tasks() {
+        for (word, variant) in TASK {
+            let options: Options = syn::parse_str(&format!("task = \"{word}\"")).unwrap();
+            assert_eq!(options.task.unwrap(), variant);
+        }
+        assert_eq!(
+            message("task = \"Optional\""),
+            "`task` is one of \"no\", \"optional\", \"required\", \"answered\""
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) fn prompt(options: &Options, function: &ItemFn) -> Result<TokenStream
     }
     let arguments = signature.arguments();
     let operands = signature.operands();
-    let (_, call) = signature.result(&quote!(#ident(#(#operands),*)));
+    let (result, call) = signature.result(&quote!(#ident(#(#operands),*)));
     let title = optional(options.title.as_ref());
     Ok(quote! {
         #function
@@ -80,8 +80,8 @@ pub(crate) fn prompt(options: &Options, function: &ItemFn) -> Result<TokenStream
                     __arguments: &[(::std::string::String, ::std::string::String)],
                 ) -> ::std::result::Result<::skillhost_sdk::PromptOutcome, ::skillhost_sdk::Failure> {
                     let __arguments = ::skillhost_sdk::__private::parse_prompt::<#arguments>(__arguments)?;
-                    let result: ::std::result::Result<_, ::skillhost_sdk::Failure> = #call;
-                    result.map(::skillhost_sdk::IntoPrompt::into_prompt)
+                    let __result: #result = #call;
+                    ::skillhost_sdk::__private::finish_prompt(__result)
                 }
 
                 ::skillhost_sdk::PromptDefinition::new(#name, __describe, __get)

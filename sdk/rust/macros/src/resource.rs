@@ -72,7 +72,7 @@ pub(crate) fn resource(options: &Options, function: &ItemFn) -> Result<TokenStre
     let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
     let arguments = signature.arguments();
     let operands = signature.operands();
-    let (_, call) = signature.result(&quote!(#ident(#(#operands),*)));
+    let (result, call) = signature.result(&quote!(#ident(#(#operands),*)));
     let (title, mime_type) = (optional(options.title.as_ref()), optional(options.mime_type.as_ref()));
     let mime_text = match &options.mime_type {
         Some(kind) => quote!(::std::option::Option::Some(#kind)),
@@ -112,9 +112,8 @@ pub(crate) fn resource(options: &Options, function: &ItemFn) -> Result<TokenStre
                     __uri: &str,
                 ) -> ::std::result::Result<::std::option::Option<::skillhost_sdk::ReadOutcome>, ::skillhost_sdk::Failure> {
                     let __arguments = ::skillhost_sdk::__private::parse_resource::<#arguments>(#pattern, __uri)?;
-                    let result: ::std::result::Result<_, ::skillhost_sdk::Failure> = #call;
-                    let contents = ::skillhost_sdk::IntoContents::into_contents(result?, __uri, #mime_text);
-                    ::std::result::Result::Ok(contents.map(::skillhost_sdk::ReadOutcome::Contents))
+                    let __result: #result = #call;
+                    ::skillhost_sdk::__private::finish_resource(__result, __uri, #mime_text)
                 }
 
                 ::skillhost_sdk::ResourceDefinition::new(__describe, __matches, __read)

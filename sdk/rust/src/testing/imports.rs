@@ -5,9 +5,11 @@ use super::{Line, Progress, current};
 const NOBODY: &str = "there is no host here; run the test in `skillhost_sdk::testing::Host::run`";
 
 pub(crate) mod host {
+    use std::collections::BTreeSet;
+
     use super::{NOBODY, Progress, current};
     use crate::host::{CallError, HostError};
-    use crate::types::{Answer, Question, Reply};
+    use crate::types::Reply;
 
     fn nobody() -> HostError {
         HostError::NotOffered(NOBODY.into())
@@ -30,16 +32,26 @@ pub(crate) mod host {
         current(|host| host.tools_changed += 1).ok_or_else(nobody)
     }
 
-    pub(crate) fn ask_client(questions: &[Question]) -> Result<Vec<Answer>, HostError> {
-        current(|host| {
-            let answer = |question: &Question| {
-                let value = host.answers.get(&question.key)?.clone();
-                Some(Answer { key: question.key.clone(), value })
-            };
-            // As a client does, it may leave some out.
-            questions.iter().filter_map(answer).collect()
-        })
-        .ok_or_else(nobody)
+    pub(crate) fn prompts_changed() -> Result<(), HostError> {
+        current(|host| host.prompts_changed += 1).ok_or_else(nobody)
+    }
+
+    pub(crate) fn resources_changed() -> Result<(), HostError> {
+        current(|host| host.resources_changed += 1).ok_or_else(nobody)
+    }
+
+    pub(crate) fn resource_updated(uri: &str) -> Result<(), HostError> {
+        let said = current(|host| {
+            if host.resources_updated.len() >= 1_000 {
+                let different: BTreeSet<_> = host.resources_updated.iter().map(String::as_str).collect();
+                if different.len() >= 1_000 && !different.contains(uri) {
+                    return Err(HostError::Unavailable("a call says it of 1000 resources at most".into()));
+                }
+            }
+            host.resources_updated.push(uri.to_owned());
+            Ok(())
+        });
+        said.unwrap_or_else(|| Err(nobody()))
     }
 
     pub(crate) fn prepare_undo(token: &str) -> Result<(), HostError> {

@@ -1,6 +1,5 @@
 use super::*;
 use crate::host::HostError;
-use crate::types::{Ask, Question};
 use crate::{config, host, http, keyvalue, log, secrets};
 
 #[test]
@@ -49,14 +48,22 @@ fn a_bucket_has_bounds() {
 }
 
 #[test]
-fn the_client_answers_and_gives_up() {
-    let mock = Host::new().answer("go", AnswerValue::Sampled("{}".into())).cancel_after(1);
+fn the_client_gives_up() {
+    let mock = Host::new().cancel_after(1);
+    mock.run(|| assert_eq!((host::cancelled(), host::cancelled()), (false, true)));
+}
+
+#[test]
+fn a_call_says_of_so_many_resources_only_that_they_changed() {
+    let mock = Host::new();
     mock.run(|| {
-        let question = |key: &str| Question { key: key.into(), ask: Ask::Roots };
-        let answers = host::ask_client(&[question("go"), question("stop")]).unwrap();
-        assert_eq!(answers.len(), 1);
-        assert_eq!((host::cancelled(), host::cancelled()), (false, true));
+        for n in 0..1_000 {
+            host::resource_updated(&format!("a://{n}")).unwrap();
+        }
+        assert!(matches!(host::resource_updated("a://x"), Err(HostError::Unavailable(_))));
     });
+    assert_eq!(mock.resources_updated().len(), 1_000);
+    assert!(matches!(host::resource_updated("a://x"), Err(HostError::NotOffered(_))), "nobody is there");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::prelude::*;
-use crate::types::{Annotations, Outcome};
+use crate::types::{Annotations, Outcome, TaskSupport};
 use crate::{Definition, dispatch};
 
 #[derive(Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ fn add(args: Pair) -> Result<Sum, Failure> {
 }
 
 /// Divides two numbers.
-#[tool(name = "integer-division", destructive = false, durable)]
+#[tool(name = "integer-division", destructive = false, durable, task = "answered")]
 fn divide(args: Pair, ctx: &Context) -> Result<String, Failure> {
     let quotient = args.a.checked_div(args.b).ok_or_else(|| Failure::invalid_input("`b` must not be 0"))?;
     Ok(format!("{quotient} for {}", ctx.caller))
@@ -92,6 +92,44 @@ fn what_is_not_said_stays_unknown() {
     assert_eq!(tool.annotations, unknown);
     assert_eq!(schema(&tool.input_schema), json!({ "type": "object", "additionalProperties": false }));
     assert_eq!(tool.output_schema, None);
+    assert_eq!(tool.task, TaskSupport::No);
+}
+
+#[test]
+fn whether_calls_are_tasks_is_declared() {
+    let tool = divide::definition().describe();
+    assert_eq!((tool.durable, tool.task), (true, TaskSupport::Answered));
+}
+
+/// A schema by hand, with what no derive makes.
+#[derive(Deserialize)]
+struct ByHand {}
+
+impl JsonSchema for ByHand {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ByHand".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "$defs": {"a": {"$anchor": "b", "type": "string"}},
+            "properties": {"a": {"$ref": "#/$defs/a", "x-own": 1}},
+            "if": {"required": ["a"]},
+            "then": {"minProperties": 2},
+        })
+    }
+}
+
+/// Takes what a schema by hand says.
+#[tool]
+fn by_hand(_args: ByHand) {}
+
+#[test]
+fn a_schema_by_hand_is_handed_on_as_it_is() {
+    let as_written = ByHand::json_schema(&mut schemars::SchemaGenerator::default());
+    assert_eq!(schema(&by_hand::definition().describe().input_schema), as_written.to_value());
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::{io::Write as _, net::SocketAddrV4, time::Duration};
 use crate::{effects, files, keeping, network};
 use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 use skillhost_sdk::{
-    Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Reply, Tool,
-    host,
+    Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Pause, Reply,
+    TaskSupport, Tool, ask, host,
     types::{self, ResourceBody, ResourceContents, ResourceLink},
 };
 use wasip2::sockets::{
@@ -81,6 +81,7 @@ fn declare(name: &str, description: &str, output_schema: Option<&str>) -> Tool {
         annotations,
         undoable: false,
         durable: false,
+        task: TaskSupport::No,
         icons: None,
         meta: None,
     }
@@ -341,14 +342,11 @@ fn cancelled(args: Milliseconds) -> String {
     "not cancelled".into()
 }
 
-/// Asks for an answer before it goes on.
+/// Asks, and asks the same whatever the answer.
 #[tool]
 fn input_required() -> InputRequired {
-    InputRequired { questions: vec![question()], state: Some(b"state".to_vec()) }
-}
-
-fn question() -> types::Question {
-    types::Question { key: "roots".into(), ask: types::Ask::Roots }
+    let question = types::Question { key: "roots".into(), ask: types::Ask::Roots };
+    InputRequired { questions: vec![question], state: Some(b"state".to_vec()) }
 }
 
 /// Returns a block of each kind.
@@ -402,10 +400,10 @@ fn call_tool(args: Nested) -> String {
     format!("{:?}", host::call_tool(&args.name, args.arguments.as_deref()))
 }
 
-/// Asks the client in the middle of the call.
+/// Asks the client for its roots, and shows what it said.
 #[tool]
-fn ask_client() -> String {
-    format!("{:?}", host::ask_client(&[question()]))
+fn ask_client(ctx: &Context) -> Result<String, Pause> {
+    Ok(format!("{:?}", ask::roots(ctx, "roots")?))
 }
 
 #[derive(Serialize, JsonSchema)]

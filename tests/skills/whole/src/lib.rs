@@ -1,7 +1,7 @@
-//! A skill that exports everything the contract knows: tools, undo, prompts and resources.
+//! A skill that exports everything the contract knows: tools, undo, prompts, resources and completions.
 #![cfg(target_family = "wasm")]
 
-use skillhost_sdk::{Undo, prelude::*};
+use skillhost_sdk::{Completion, CompletionRequest, Undo, prelude::*};
 
 #[derive(Deserialize, JsonSchema)]
 struct Set {
@@ -15,6 +15,8 @@ fn set(args: Set) -> Result<(), Failure> {
     let before = keyvalue::get(&args.key)?;
     host::prepare_undo_json(&before)?;
     keyvalue::set(&args.key, args.value.as_bytes())?;
+    // The value is set, whether those who watch it are told or not.
+    let _ = host::resource_updated(&format!("value://{}", args.key));
     Ok(())
 }
 
@@ -56,4 +58,20 @@ fn value(args: Key) -> Result<Option<Vec<u8>>, Failure> {
     Ok(keyvalue::get(&args.key)?)
 }
 
-skillhost_sdk::skill!(tools: [setting], undoable: [set], prompts: [essay], resources: [value]);
+fn complete(_: &Context, request: &CompletionRequest) -> Result<Completion, Failure> {
+    if request.is_prompt("essay") {
+        return Ok(Completion::matching(["rain", "rivers", "snow"], &request.value));
+    }
+    if request.is_template("value://{key}") {
+        return Ok(Completion::matching(keyvalue::keys()?, &request.value));
+    }
+    Ok(Completion::default())
+}
+
+skillhost_sdk::skill!(
+    tools: [setting],
+    undoable: [set],
+    prompts: [essay],
+    resources: [value],
+    completions: complete,
+);

@@ -22,11 +22,17 @@ pub(crate) struct Hooks {
     warnings: Warnings,
     // Made with the first request.
     turns: Option<Arc<Semaphore>>,
+    touched: bool,
 }
 
 impl Hooks {
     pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings) -> Self {
-        Self { client, warnings, turns: None }
+        Self { client, warnings, turns: None, touched: false }
+    }
+
+    /// Whether a request was made that may have changed something: another than those that RFC 9110 calls safe.
+    pub(crate) fn touched(&self) -> bool {
+        self.touched
     }
 }
 
@@ -40,6 +46,7 @@ impl WasiHttpHooks for Hooks {
         // Resolved at once by wasi:http 0.2.
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        self.touched |= !request.method().is_safe();
         let (client, warnings) = (self.client.clone(), self.warnings.clone());
         let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
         let sending = async move {

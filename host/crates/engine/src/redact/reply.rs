@@ -1,7 +1,7 @@
 //! Secrets in what a skill answers.
 
 use serde_json::{Map, Value};
-use skillhost_core::{Block, Content, Failure, Reply, ResourceBody};
+use skillhost_core::{Ask, Block, Content, Failure, Outcome, Question, Reply, ResourceBody};
 
 use super::Redactor;
 
@@ -16,6 +16,38 @@ impl Redactor {
             self.value(value);
         }
         self.object(&mut reply.meta);
+    }
+
+    /// Hide the skill's secrets in whatever a call came to.
+    pub(crate) fn outcome(&self, outcome: &mut Outcome) {
+        if self.is_empty() {
+            return;
+        }
+        match outcome {
+            Outcome::Reply(reply) | Outcome::Read(Some(reply)) => self.reply(reply),
+            Outcome::Filled(filled) => {
+                filled.description.iter_mut().for_each(|text| self.text(text));
+                self.reply(&mut filled.reply);
+            }
+            Outcome::Completed(completion) => completion.values.iter_mut().for_each(|text| self.text(text)),
+            Outcome::InputRequired(asked) => {
+                asked.questions.iter_mut().for_each(|question| self.asked(question));
+            }
+            Outcome::Read(None) => {}
+        }
+    }
+
+    // What the state holds is encrypted on its way.
+    fn asked(&self, question: &mut Question) {
+        match &mut question.ask {
+            Ask::Form { message, schema } => {
+                self.text(message);
+                self.map(schema);
+            }
+            Ask::Url { message, url, id } => [message, url, id].into_iter().for_each(|text| self.text(text)),
+            Ask::Sample(params) => self.map(params),
+            Ask::Roots => {}
+        }
     }
 
     /// Hide the skill's secrets in a failure.

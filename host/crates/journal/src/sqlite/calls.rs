@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use skillhost_core::{CallId, Caller, Digest};
 
 use super::{
-    failed, letters,
+    failed, letters, rounds,
     rows::{self, int, note},
-    sagas, steps,
+    sagas, steps, tasks,
 };
 use crate::{
     Afterwards, Begun, Bounds, Delivery, Ending, Intent, JournalError, Known, Lease, Left, OnFull, Problem,
@@ -54,6 +54,15 @@ fn insert(db: &Connection, owner: u64, intent: &Intent, now: Timestamp) -> rusql
             key.fingerprint.as_bytes(),
             int(key.expires)
         ])?;
+    }
+    if intent.again {
+        // An earlier round of it ended with questions.
+        for forget in [
+            "DELETE FROM steps WHERE call IN (SELECT id FROM calls WHERE id = ?1 AND state = ?2)",
+            "DELETE FROM calls WHERE id = ?1 AND state = ?2",
+        ] {
+            db.prepare_cached(forget)?.execute(params![intent.id.as_bytes(), rows::state(State::Failed)])?;
+        }
     }
     db.prepare_cached(
         "INSERT INTO calls (id, state, priority, owner, epoch, skill, tool, digest, caller, correlation, key, durable, safe, \
@@ -385,7 +394,9 @@ pub(super) fn purge(
                  AND k.key = c.key AND k.call = c.id) LIMIT ?2)",
             )?
             .execute(params![int(ended_before), limit])?;
-        Ok((keys + calls) as u64)
+        let rounds = rounds::purge(db, limit, now)?;
+        let tasks = tasks::purge(db, limit, now)?;
+        Ok((keys + calls + rounds + tasks) as u64)
     };
     work().map_err(failed)
 }

@@ -8,7 +8,7 @@ use crate::JournalError;
 const APPLICATION: i32 = 0x736b_6c6a;
 
 /// What makes version n + 1 of the tables out of version n. Only ever added to.
-const MIGRATIONS: &[&str] = &[FIRST, SAGAS];
+const MIGRATIONS: &[&str] = &[FIRST, SAGAS, ROUNDS, TASKS];
 
 /// `open_letters` is kept by triggers, so that it cannot drift from what it counts. `letters` holds all
 /// that letters are filtered by: a list looks up only the rows it shows. Long columns come last in `calls`.
@@ -170,6 +170,39 @@ CREATE TRIGGER letter_removed AFTER DELETE ON calls
 WHEN old.enqueued_at IS NOT NULL AND old.state IN (0, 1, 2, 7) AND NOT old.retired BEGIN
     UPDATE open_letters SET n = n - 1;
 END;
+";
+
+/// Answers that were used.
+const ROUNDS: &str = "
+CREATE TABLE rounds (
+    call BLOB NOT NULL CHECK (length(call) = 16),
+    round INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (call, round)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rounds_expiring ON rounds (expires_at);
+";
+
+/// Handles of calls.
+const TASKS: &str = "
+CREATE TABLE tasks (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    caller TEXT NOT NULL,
+    call BLOB NOT NULL CHECK (length(call) = 16),
+    tool TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    request BLOB NOT NULL,
+    asking BLOB,
+    ended TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_open ON tasks (caller) WHERE state <= 1;
+CREATE INDEX tasks_of_call ON tasks (call);
+CREATE INDEX tasks_expiring ON tasks (expires_at);
 ";
 
 /// The version of a file that may be opened.

@@ -9,7 +9,7 @@ use super::{
     calls::{Was, roll_back, step_ends},
     failed, letters, owner,
     rows::{self, READ, damaged, note},
-    sagas, steps,
+    sagas, steps, tasks,
 };
 use crate::{Afterwards, Delivery, Ending, JournalError, Left, Problem, Record, RollBack, Step, Timestamp};
 
@@ -60,7 +60,9 @@ fn orphaned(db: &Connection, id: CallId, owner: u64, now: Timestamp) -> Result<R
         })
         .map_err(|error| damaged(id, error))?;
     let problem = Problem::interrupted();
-    let durable = record.delivery == Delivery::Durable;
+    // A task's client still waits for it: what may run twice is run again, as if it had to happen.
+    let durable =
+        record.delivery == Delivery::Durable || record.safe && tasks::runs(db, id).map_err(failed)?;
     let ending = if durable
         && record.safe
         && record.tries.saturating_add(1) < record.max_tries

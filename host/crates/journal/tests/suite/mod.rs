@@ -95,6 +95,7 @@ pub(crate) fn intent(start: &Start, n: u64, now: Timestamp) -> Intent {
     let mut bytes = [0; 16];
     bytes[8..].copy_from_slice(&n.to_be_bytes());
     Intent {
+        again: false,
         id: CallId::from_bytes(bytes),
         tool: format!("skill{}_tool", start.tool),
         skill: format!("skill{}", start.tool),

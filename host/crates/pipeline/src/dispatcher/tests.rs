@@ -1,5 +1,6 @@
 //! The pipeline in paused time against a fake engine.
 
+mod asking;
 mod breakers;
 mod cache;
 mod crash;
@@ -14,6 +15,7 @@ mod life;
 mod rates;
 mod retries;
 mod table;
+mod tasks;
 mod turns;
 mod undo;
 mod undo_crash;

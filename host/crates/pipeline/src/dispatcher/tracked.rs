@@ -35,6 +35,8 @@ pub(super) struct Tracking {
     durable: bool,
     priority: Option<Priority>,
     saga: Option<SagaId>,
+    /// Whether its client has a handle, and does not wait for it.
+    task: bool,
     above: Option<Above>,
     /// Whether it is written down before it begins, or only when it makes another change something.
     pub(super) at_once: bool,
@@ -54,8 +56,7 @@ impl Dispatcher {
         let above = request.parent.as_ref().and_then(|parent| parent.scope.clone());
         let resume = request.resume.take();
         let own = || {
-            let word = entry.spec.meta.as_ref().and_then(|meta| meta.get(DELIVERY));
-            if word.and_then(Value::as_str) == Some("durable") { Delivery::Durable } else { Delivery::Plain }
+            if says_durable(entry) { Delivery::Durable } else { Delivery::Plain }
         };
         // What tools call is part of their own calls, and has no letters.
         let durable = request.parent.is_none()
@@ -65,6 +66,7 @@ impl Dispatcher {
         let is_step = above.is_some() && changes && self.recovery.is_some();
         let at_once = resume.is_some()
             || durable
+            || asked.task
             || asked.key.is_some()
             || asked.saga.is_some() && above.is_none()
             || undoable && above.is_none()
@@ -74,6 +76,7 @@ impl Dispatcher {
             durable,
             priority: asked.priority,
             saga: asked.saga,
+            task: asked.task,
             above,
             at_once,
             resume,
@@ -123,7 +126,7 @@ impl Dispatcher {
         run: &mut Run,
     ) -> Result<Reply, Failure> {
         let Some(this) = self.this.upgrade() else { return Err(cancelled()) };
-        let Tracking { key, durable, priority, saga, above, at_once, resume } = tracking;
+        let Tracking { key, durable, priority, saga, task, above, at_once, resume } = tracking;
         if self.recovery.is_none() && at_once {
             return Err(Failure::new(FailureKind::JournalUnavailable, "this host keeps no journal"));
         }
@@ -185,19 +188,19 @@ impl Dispatcher {
             attended: Arc::clone(&attended),
         };
         let work = work.run(nested, flight).instrument(Span::current());
-        let mut task = match &above {
+        let mut running = match &above {
             Some(above) => self.calls.spawn(above.children.track_future(work)),
             None => self.calls.spawn(work),
         };
         // Who is gone cannot mend anything; a call that need not happen ends with its client.
         let _gone = Leaving { attended, cancel: (!durable).then_some(cancel) };
         let patience = through.tool.policy.patience;
-        let waits = durable && !again;
-        let bearable = self.recovery.as_ref().filter(|_| !durable && !nested && !again);
+        let waits = durable && !again && !task;
+        let bearable = self.recovery.as_ref().filter(|_| !durable && !nested && !again && !task);
         let too_long = bearable.map(|recovery| through.deadline.at() + recovery.patience());
         let Finished { result, held, tally, settled, undoable, standing, rolling } = tokio::select! {
             // It contains its panics.
-            ended = &mut task => ended.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?,
+            ended = &mut running => ended.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?,
             () = tokio::time::sleep(patience), if waits => {
                 let standing = Standing::running(id);
                 let reply = standing.reply(promises);
@@ -219,7 +222,7 @@ impl Dispatcher {
         (run.tally, run.standing, run.settled) = (tally, standing, settled);
         run.undoable = undoable && result.is_ok() && self.recovery.as_ref().is_some_and(|r| r.saga_tools());
         if let (Some(rolling), Some(recovery)) = (rolling, &self.recovery) {
-            self.rolled(id, rolling, recovery, again, through.cancel, run).await;
+            self.rolled(id, rolling, recovery, again || task, through.cancel, run).await;
         }
         match (&run.standing, result) {
             (Some(standing), Err(_)) if standing.goes_on() => Ok(standing.reply(promises)),
@@ -277,6 +280,12 @@ impl Dispatcher {
         }
         result
     }
+}
+
+/// Whether a tool says that its calls must happen.
+pub(super) fn says_durable(entry: &Entry) -> bool {
+    let word = entry.spec.meta.as_ref().and_then(|meta| meta.get(DELIVERY));
+    entry.spec.durable || word.and_then(Value::as_str) == Some("durable")
 }
 
 async fn until(at: Option<Instant>) {

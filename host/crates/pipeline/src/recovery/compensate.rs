@@ -249,6 +249,8 @@ impl Recovery {
                 id: record.id,
                 correlation_id: record.correlation_id.as_str().into(),
                 caller: record.caller.clone(),
+                target: Arc::default(),
+                round: None,
                 tool: tool.as_str().into(),
                 arguments: text.clone(),
                 meta: record.meta.as_deref().map(Into::into),

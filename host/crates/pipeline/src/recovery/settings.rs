@@ -23,8 +23,27 @@ pub struct RecoverySettings {
     pub archive: PathBuf,
     /// How long the client of a call that failed, or of an undo, is kept waiting while something is taken back. Default 10 s.
     pub undo_patience: Duration,
+    /// How long a person has to answer what a tool asks. Default 10 min.
+    pub answer_within: Duration,
     /// Sagas that agents hold.
     pub sagas: SagaSettings,
+    /// Calls that run as tasks.
+    pub tasks: TaskSettings,
+}
+
+/// What counts for tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskSettings {
+    /// How long a task can be asked for, from when it began; one that goes on, for longer. Default 24 h.
+    pub ttl: Duration,
+    /// Tasks of a caller that have not ended, 1 to 1,000,000. Default 1,000.
+    pub max_open: u32,
+}
+
+impl Default for TaskSettings {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(24 * 3_600), max_open: 1_000 }
+    }
 }
 
 /// What counts for sagas that agents hold.
@@ -68,7 +87,9 @@ impl RecoverySettings {
             archive_after: DAY * 30,
             archive,
             undo_patience: Duration::from_secs(10),
+            answer_within: Duration::from_secs(600),
             sagas: SagaSettings::default(),
+            tasks: TaskSettings::default(),
         }
     }
 }

@@ -202,6 +202,7 @@ impl Recovery {
             }
         }
         Ok(Request {
+            id: None,
             tool: record.tool.clone(),
             arguments,
             meta: record.meta.clone(),
@@ -213,6 +214,7 @@ impl Recovery {
             cancel: CancellationToken::new(),
             parent: None,
             asked: Asked { saga: self.saga_of(record.id).await, ..Asked::default() },
+            given: None,
             resume: Some(Resume { lease, before, attempts: record.attempts, version }),
         })
     }

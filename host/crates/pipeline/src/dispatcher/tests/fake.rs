@@ -100,6 +100,8 @@ pub(super) fn spec(input: &str, output: Option<&str>) -> Arc<ToolSpec> {
         output: output.map(|text| Schema::parse(text).unwrap()),
         annotations: Annotations::default(),
         undoable: false,
+        durable: false,
+        task: skillhost_core::TaskSupport::No,
         icons: None,
         meta: None,
     })
@@ -372,6 +374,7 @@ pub(super) fn hanging(started: bool) -> Bench {
 
 pub(super) fn request(tool: &str, arguments: Value) -> Request {
     Request {
+        id: None,
         tool: tool.into(),
         arguments: arguments.as_object().cloned(),
         meta: None,
@@ -382,6 +385,7 @@ pub(super) fn request(tool: &str, arguments: Value) -> Request {
         cancel: CancellationToken::new(),
         parent: None,
         asked: Asked::default(),
+        given: None,
         resume: None,
     }
 }

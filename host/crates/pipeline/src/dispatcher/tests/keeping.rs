@@ -7,11 +7,12 @@ use std::{
 };
 
 use futures::executor::block_on;
+use skillhost_core::TaskId;
 use skillhost_journal::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
     Observer, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
-    SagaStep, Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Timestamp, ToUndo,
-    Token, UndoEnd,
+    SagaStep, Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Task, TaskChange,
+    Tasks, Timestamp, ToUndo, Token, UndoEnd,
 };
 
 use super::*;
@@ -234,8 +235,30 @@ impl Journal for Immediate {
         self.now(|inner| inner.restore(letter, history, now))
     }
 
+    fn spend(&self, id: CallId, round: u32, expires: Timestamp) -> Answer<bool> {
+        self.now(|inner| inner.spend(id, round, expires))
+    }
+
+    fn unspend(&self, id: CallId, round: u32) -> Answer<()> {
+        self.now(|inner| inner.unspend(id, round))
+    }
+
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64> {
         self.now(|inner| inner.purge(ended_before, limit, now))
+    }
+}
+
+impl Tasks for Immediate {
+    fn add_task(&self, task: Task, max: u32) -> Answer<bool> {
+        self.now(|inner| inner.add_task(task, max))
+    }
+
+    fn task(&self, id: TaskId) -> Answer<Option<Task>> {
+        self.now(|inner| inner.task(id))
+    }
+
+    fn change_task(&self, id: TaskId, epoch: u64, change: TaskChange, now: Timestamp) -> Answer<bool> {
+        self.now(|inner| inner.change_task(id, epoch, change, now))
     }
 }
 

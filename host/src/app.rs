@@ -123,7 +123,8 @@ pub(crate) async fn recovery(
     Ok(Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings))
 }
 
-fn clock() -> Arc<dyn Clock> {
+/// The time that everything goes by.
+pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(TokioClock)
 }
 

@@ -95,6 +95,7 @@ fn one_call(criterion: &mut Criterion) {
                     meta: None,
                     correlation_id: None,
                     caller: Caller::local(),
+                    access: skillhost_core::Access::default(),
                     client: ClientFeatures::default(),
                     link: Arc::new(NoClient),
                     cancel: CancellationToken::new(),

@@ -53,6 +53,7 @@ impl Call {
                 meta: None,
                 correlation_id: None,
                 caller: Caller::local(),
+                access: skillhost_core::Access::default(),
                 client: ClientFeatures::default(),
                 link: Arc::new(NoClient),
                 cancel: stop,

@@ -7,7 +7,11 @@ use clap::{Args, Subcommand};
 use skillhost_engine::check;
 
 use super::{Common, out};
-use crate::config::{Raw, Settings, effective, page, schema, split};
+use crate::{
+    app::clock,
+    config::{Raw, Settings, effective, page, schema, split},
+    transport::Auth,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Config {
@@ -66,7 +70,10 @@ impl Config {
             Command::Show { effective: Some(tool), json } => show(&raw, &tool, json)?,
             Command::Show { effective: None, json: true } => out::json(&raw.filled())?,
             Command::Show { effective: None, json: false } => out::text(&toml::to_string(&raw.filled())?)?,
-            _ => granted(&settings)?,
+            _ => {
+                Auth::open(&settings.http.auth, &settings.http.listen.to_string(), &clock())?;
+                granted(&settings)?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

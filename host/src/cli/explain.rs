@@ -52,6 +52,7 @@ fn document(kind: FailureKind) -> &'static str {
         UnknownTool "unknown-tool",
         NotReady "not-ready",
         InvalidInput "invalid-input",
+        Denied "denied",
         MissingCapability "missing-capability",
         InputRequired "input-required",
         InvalidAnswers "invalid-answers",

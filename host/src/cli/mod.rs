@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod auth;
 mod call;
 mod compile_one;
 mod config;
@@ -102,6 +103,8 @@ enum Command {
     Saga(saga::Saga),
     /// Take back what a call did
     Undo(saga::Undo),
+    /// Make tokens for callers over HTTP
+    Auth(auth::Auth),
     /// Check or show the configuration
     Config(config::Config),
     /// Tell what a kind of failure means and what to do
@@ -131,6 +134,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Undo(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Config(command) => command.run(&common),
         Command::Explain(command) => command.run(),
+        Command::Auth(command) => command.run(),
         Command::CompileOne(command) => return command.run(),
     };
     result.unwrap_or_else(|error| {

@@ -1,6 +1,7 @@
 //! The configuration as it is written. Every key is optional. The comments here become the reference page
 //! and the JSON Schema for editors: each says unit and range; defaults are taken from [`Raw::filled`].
 
+mod auth;
 mod grants;
 mod journal;
 mod policies;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use skillhost_telemetry::Format;
 
 use super::Source;
+pub(crate) use auth::Auth;
 pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, Secret};
 pub(crate) use journal::{
     Admin, DeadLetters, Delivery, Journal, OnExpiry, OnFull, Priority, Sagas, Task, Tasks,
@@ -45,6 +47,8 @@ pub(crate) struct Raw {
     pub(crate) sagas: Sagas,
     /// Calls that run as tasks, and questions. Changes need a restart.
     pub(crate) tasks: Tasks,
+    /// Who may call over HTTP. Changes need a restart, but for the tokens' file.
+    pub(crate) auth: Auth,
     /// The admin API. Changes need a restart.
     pub(crate) admin: Admin,
     /// Limits of the host as a whole. Changes are taken over while the host runs.

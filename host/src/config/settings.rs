@@ -1,5 +1,6 @@
 //! The configuration, checked and with every default filled in.
 
+mod auth;
 mod expand;
 mod grants;
 mod journal;
@@ -28,6 +29,7 @@ use super::{
     ConfigError, Raw, Source, default_data,
     raw::{self, Named},
 };
+pub(crate) use auth::AuthSettings;
 pub(crate) use journal::{AdminSettings, JournalSettings};
 use values::{at_most, bytes, time, within};
 
@@ -52,6 +54,7 @@ pub(crate) struct HttpSettings {
     pub(crate) allow_unauthenticated_network: bool,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) auth: AuthSettings,
     pub(crate) max_request: usize,
 }
 
@@ -119,6 +122,10 @@ impl Raw {
         fill(&mut sagas.max_open, recovery.sagas.max_open);
         fill(&mut sagas.on_expiry, raw::OnExpiry::Keep);
         fill(&mut sagas.patience, recovery.undo_patience);
+        let auth = &mut self.auth;
+        fill(&mut auth.issuers, vec![]);
+        fill(&mut auth.audience, vec![]);
+        fill(&mut auth.scopes, BTreeMap::new());
         let tasks = &mut self.tasks;
         fill(&mut tasks.ttl, recovery.tasks.ttl);
         fill(&mut tasks.max_open, recovery.tasks.max_open);
@@ -185,6 +192,7 @@ impl Raw {
             dead_letters,
             sagas,
             tasks,
+            auth,
             admin,
             limits,
             defaults,
@@ -213,6 +221,8 @@ impl Raw {
             vec![("the skills folder", skills_dir.clone()), ("the data folder", data.clone())];
         let file = source.and_then(Source::path);
         protected.extend(file.map(|path| ("the configuration", path.to_owned())));
+        let auth = auth::auth(auth)?;
+        protected.extend(auth.files().map(|path| ("the callers' tokens", path)));
         let admin = journal::admin(&admin)?;
         protected.extend(admin.file().map(|path| ("the admin token", path)));
         let by_name: BTreeMap<SkillName, SkillSettings> = by_name.collect::<Result<_, _>>()?;
@@ -228,6 +238,7 @@ impl Raw {
                 allow_unauthenticated_network: server.allow_unauthenticated_network.expect(set),
                 allowed_hosts: each("server.allowed_hosts", server.allowed_hosts, host)?,
                 allowed_origins: each("server.allowed_origins", server.allowed_origins, origin)?,
+                auth,
                 max_request: bytes("server.max_request", server.max_request, 1 << 10, 1 << 30)?,
             },
             data,

@@ -3,7 +3,14 @@
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use axum::{Router, middleware, serve::ListenerExt as _};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::HeaderValue,
+    middleware::{self, Next},
+    response::Response,
+    serve::ListenerExt as _,
+};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
@@ -12,12 +19,12 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    McpServer, Sources,
+    Auth, McpServer, Sources,
     admin::{Admin, Token},
     body::{limit, refuse},
     guard::{Guard, guard},
 };
-use crate::config::HttpSettings;
+use crate::{app, config::HttpSettings};
 
 /// How long calls in flight may take after a signal to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -31,10 +38,12 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// With advice, when the port is taken, or the address is open to a network without leave.
 pub(crate) async fn bind(settings: &HttpSettings) -> anyhow::Result<TcpListener> {
     let listen = settings.listen;
-    if !listen.ip().is_loopback() && !settings.allow_unauthenticated_network {
+    let open = settings.allow_unauthenticated_network || settings.auth.is_asked();
+    if !listen.ip().is_loopback() && !open {
         bail!(
             "refusing to listen on {listen}: everybody who reaches that address could call every tool.\n  \
-             hint: listen on 127.0.0.1, or set `server.allow_unauthenticated_network = true` if something in front authenticates"
+             hint: listen on 127.0.0.1; or have callers say who they are, with `[auth]`; or set \
+             `server.allow_unauthenticated_network = true` if something in front authenticates"
         );
     }
     TcpListener::bind(listen).await.map_err(|error| explain(listen, &error))
@@ -74,8 +83,14 @@ pub(crate) async fn serve(
     let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
     let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(token));
-    let router = Router::new()
+    let mcp = Router::new()
         .nest_service("/mcp", mcp)
+        .layer(middleware::from_fn_with_state(Arc::clone(dispatcher), known));
+    let mcp = match Auth::open(&settings.auth, &address.to_string(), &app::clock())? {
+        Some(auth) => auth.guard(mcp),
+        None => mcp,
+    };
+    let router = mcp
         .merge(admin)
         .layer(middleware::from_fn_with_state(settings.max_request, refuse))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
@@ -100,6 +115,20 @@ pub(crate) async fn serve(
         let _ = timeout(FLUSH, served).await;
     }
     Ok(())
+}
+
+/// Waits until the tool of a call is known, as long as that is worth while. rmcp compares headers with its schema before it
+/// calls, and would take a tool whose skill is still loaded for one without headers.
+async fn known(State(dispatcher): State<Arc<Dispatcher>>, request: Request, next: Next) -> Response {
+    let tool = {
+        let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let called = header("mcp-method") == Some("tools/call");
+        header("mcp-name").filter(|_| called).map(|name| name.trim().to_owned())
+    };
+    if let Some(tool) = tool {
+        dispatcher.ready(&tool).await;
+    }
+    next.run(request).await
 }
 
 /// Wait for calls in flight, but not for ever.

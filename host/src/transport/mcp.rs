@@ -23,12 +23,12 @@ use rmcp::{
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value, json};
-use skillhost_core::{Caller, Completing, Subject, text::bounded};
+use skillhost_core::{Completing, Subject, text::bounded};
 use skillhost_pipeline::{
     Dispatcher, FeatureRequest, FeatureResponse, Given, Request, Response, Tasks, Wanted,
 };
 
-use super::reply;
+use super::{auth::Identity, reply};
 use link::{Back, PROTOCOL_PREFIX};
 use listings::Listings;
 pub(crate) use sessions::Sources;
@@ -84,13 +84,15 @@ impl McpServer {
     ) -> Result<(Request, Back), ErrorData> {
         let meta = &cx.meta.0.0;
         let (link, back) = link::link(cx, &self.session.listening);
+        let Identity { caller, access } = link::identity(&cx.extensions);
         let request = Request {
             id: None,
             tool: request.name.into_owned(),
             arguments: request.arguments,
             meta: link::own_meta(meta),
             correlation_id: link::correlation_id(meta),
-            caller: Caller::local(),
+            caller,
+            access,
             client: link::features(cx),
             link,
             cancel: cx.ct.clone(),
@@ -134,11 +136,13 @@ impl McpServer {
     ) -> Result<FeatureResponse, ErrorData> {
         let meta = &cx.meta.0.0;
         let (link, back) = link::link(cx, &self.session.listening);
+        let Identity { caller, access } = link::identity(&cx.extensions);
         let request = FeatureRequest {
             wanted,
             meta: link::own_meta(meta),
             correlation_id: link::correlation_id(meta),
-            caller: Caller::local(),
+            caller,
+            access,
             client: link::features(cx),
             link,
             cancel: cx.ct.clone(),
@@ -215,36 +219,49 @@ impl ServerHandler for McpServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        contained(async { self.inner.listings.tools(&*self.inner.dispatcher.settled().await, request) }).await
+        contained(async {
+            let access = link::identity(&cx.extensions).access;
+            self.inner.listings.tools(&*self.inner.dispatcher.settled().await, &access, request)
+        })
+        .await
     }
 
     async fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        contained(async { self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, request) })
-            .await
+        contained(async {
+            let access = link::identity(&cx.extensions).access;
+            self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, &access, request)
+        })
+        .await
     }
 
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        contained(async { self.inner.listings.resources(&*self.inner.dispatcher.settled().await, request) })
-            .await
+        contained(async {
+            let access = link::identity(&cx.extensions).access;
+            self.inner.listings.resources(&*self.inner.dispatcher.settled().await, &access, request)
+        })
+        .await
     }
 
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        contained(async { self.inner.listings.templates(&*self.inner.dispatcher.settled().await, request) })
-            .await
+        contained(async {
+            let access = link::identity(&cx.extensions).access;
+            self.inner.listings.templates(&*self.inner.dispatcher.settled().await, &access, request)
+        })
+        .await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -259,7 +276,7 @@ impl ServerHandler for McpServer {
         contained(async move {
             let (request, back) = self.request(request, &cx)?;
             let has_tasks = link::has_tasks(&cx);
-            let support = self.inner.tasks.support(&request.tool, &request.asked);
+            let support = self.inner.tasks.support(&request.tool, &request.asked).await;
             let again = request.given.as_ref().is_some_and(|given| given.state.is_some());
             let mut response = match tasks::way(support, has_tasks, again)? {
                 Way::Wait => self.called((request, back), &cx).await?,
@@ -363,8 +380,11 @@ impl ServerHandler for McpServer {
     async fn subscribe(
         &self,
         request: SubscribeRequestParams,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        if !link::identity(&cx.extensions).access.allows(&request.uri) {
+            return Err(ErrorData::invalid_params("the caller's scopes do not reach this resource", None));
+        }
         self.session.subscribe(request.uri)
     }
 
@@ -380,26 +400,29 @@ impl ServerHandler for McpServer {
     async fn get_task(
         &self,
         request: GetTaskParams,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        contained(tasks::get(&self.inner.tasks, &request.task_id, &Caller::local())).await
+        let caller = link::identity(&cx.extensions).caller;
+        contained(tasks::get(&self.inner.tasks, &request.task_id, &caller)).await
     }
 
     async fn update_task(
         &self,
         request: UpdateTaskParams,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        let caller = link::identity(&cx.extensions).caller;
         let (id, answers) = (request.task_id, request.input_responses);
-        contained(tasks::answer(&self.inner.tasks, &id, &Caller::local(), answers)).await
+        contained(tasks::answer(&self.inner.tasks, &id, &caller, answers)).await
     }
 
     async fn cancel_task(
         &self,
         request: CancelTaskParams,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        contained(tasks::cancel(&self.inner.tasks, &request.task_id, &Caller::local())).await
+        let caller = link::identity(&cx.extensions).caller;
+        contained(tasks::cancel(&self.inner.tasks, &request.task_id, &caller)).await
     }
 
     /// What rmcp could not read as a request it knows: another method, or one of ours with wrong parameters.

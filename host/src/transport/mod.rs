@@ -1,6 +1,7 @@
 //! How clients reach the host: MCP over stdio and over HTTP.
 
 pub(crate) mod admin;
+mod auth;
 mod body;
 mod guard;
 pub(crate) mod http;
@@ -10,5 +11,6 @@ pub(crate) mod reply;
 pub(crate) mod stdio;
 mod wording;
 
+pub(crate) use auth::{Auth, LENGTH as TOKEN_LENGTH, is_scope, line as token_line};
 use mcp::McpServer;
 pub(crate) use mcp::{Sources, ended};

@@ -13,6 +13,8 @@ pub enum FailureKind {
     NotReady,
     /// The arguments do not match, by the schema's or the skill's word.
     InvalidInput,
+    /// The caller may not use it.
+    Denied,
     /// The client lacks a feature the skill needs.
     MissingCapability,
     /// The skill needs answers first; what it asks is in [`Failure::asked`].
@@ -150,10 +152,11 @@ struct Row {
 
 impl FailureKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::UnknownTool,
         Self::NotReady,
         Self::InvalidInput,
+        Self::Denied,
         Self::MissingCapability,
         Self::InputRequired,
         Self::InvalidAnswers,
@@ -186,6 +189,7 @@ impl FailureKind {
             Self::UnknownTool => ("unknown-tool", Nothing, Neutral, Never, MendArguments),
             Self::NotReady => ("not-ready", Nothing, Neutral, Never, RetryLater),
             Self::InvalidInput => ("invalid-input", Nothing, Neutral, Never, MendArguments),
+            Self::Denied => ("denied", Nothing, Neutral, Never, DoNotRetry),
             Self::MissingCapability => ("missing-capability", Nothing, Neutral, Never, DoNotRetry),
             Self::InputRequired => ("input-required", Nothing, Neutral, Never, Answer),
             Self::InvalidAnswers => ("invalid-answers", Nothing, Neutral, Never, MendArguments),
@@ -262,6 +266,7 @@ impl FailureKind {
             | Self::JournalUnavailable
             | Self::Transient
             | Self::ShuttingDown => "Nothing took effect; try again later.",
+            Self::Denied => "Nothing was called. Ask for leave, or use another tool.",
             Self::InputRequired => "Nothing took effect. It goes on when its questions are answered.",
             Self::InvalidAnswers => "Nothing was called. Make the call anew, without its state.",
             Self::MissingCapability => "Use a client that has this capability.",
@@ -345,6 +350,7 @@ mod tests {
             unknown-tool       none     Neutral  Never   MendArguments
             not-ready          none     Neutral  Never   RetryLater
             invalid-input      none     Neutral  Never   MendArguments
+            denied             none     Neutral  Never   DoNotRetry
             missing-capability none     Neutral  Never   DoNotRetry
             input-required     none     Neutral  Never   Answer
             invalid-answers    none     Neutral  Never   MendArguments

@@ -5,6 +5,7 @@
 //! [`Catalog`] says which tools there are right now. It imports nothing else of ours.
 #![deny(missing_docs)]
 
+pub mod access;
 pub mod ask;
 pub mod call;
 pub mod catalog;
@@ -22,6 +23,7 @@ pub mod task;
 pub mod text;
 pub mod tool;
 
+pub use access::Access;
 pub use ask::{Action, Answer, AnswerValue, Ask, InputRequired, Question, Root, Round};
 pub use call::{Call, CallId, Caller, ClientFeatures, ClientLink, LogLevel, NoClient, Progress};
 pub use catalog::{Catalog, Entry, SkillState, SkillStatus};

@@ -283,6 +283,7 @@ pub(crate) fn told(failure: Failure) -> CallError {
         FailureKind::Transient => {
             failed(types::Failure::Transient(types::Transient { message, retry_after_ms }))
         }
+        FailureKind::Denied => CallError::Refused(HostError::Denied(message)),
         // Whoever calls it can ask, and hand it the answer.
         FailureKind::InputRequired => CallError::Refused(HostError::NotOffered(
             "the tool asks its client, which a tool that is called by another cannot".into(),

@@ -66,8 +66,8 @@ pub enum TaskChange {
     Ask(Vec<u8>),
     /// Some of what it asks is answered.
     Answer(Vec<u8>),
-    /// All is answered: its call goes on, in this process.
-    GoOn,
+    /// Its call is made in this process, as this says.
+    GoOn(Vec<u8>),
     /// It has ended so.
     End(String),
     /// Its client gave it up.

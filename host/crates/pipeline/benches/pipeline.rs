@@ -130,6 +130,7 @@ fn request(n: u64) -> Request {
         meta: None,
         correlation_id: None,
         caller: Caller::local(),
+        access: skillhost_core::Access::default(),
         client: ClientFeatures::default(),
         link: Arc::new(NoClient),
         cancel: CancellationToken::new(),

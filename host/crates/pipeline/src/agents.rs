@@ -45,6 +45,12 @@ pub(crate) fn is_built_in(tool: &str) -> bool {
     ["list_calls", "undo_call", "saga_begin", "saga_call", "saga_commit", "saga_rollback"].contains(&tool)
 }
 
+/// Whether a tool is the host's own. They are for every caller, about his own calls.
+#[must_use]
+pub fn is_own(tool: &str) -> bool {
+    tool == "call_status" || is_built_in(tool)
+}
+
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 type Answering = fn(Arc<Recovery>, Call) -> Answer;
 

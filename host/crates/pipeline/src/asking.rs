@@ -16,7 +16,7 @@ use skillhost_journal::{Sealer, Timestamp};
 const MAX_ROUNDS: u32 = 16;
 
 /// What came back from the client with a call.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Given {
     /// The state that went out with the questions, as it came back.
     pub state: Option<String>,

@@ -1,6 +1,9 @@
 //! The order of a call.
 
+mod fallback;
 mod features;
+mod rounds;
+mod tasking;
 mod tracked;
 mod work;
 
@@ -16,18 +19,18 @@ use std::{
 
 use futures::FutureExt as _;
 use skillhost_core::{
-    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, InputRequired,
-    NoTools, Outcome, Reply, Round, SagaId, SkillName, Target, TaskSupport,
+    Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, NoTools, Outcome,
+    Reply, SkillName, Target,
 };
-use skillhost_journal::Delivery;
 use skillhost_policy::{Deadline, arguments, cacheable, canonical, is_safe, stands_in};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
 
 use crate::{
-    Asked, Asking, Given, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings,
+    Asking, Given, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings,
     StandIn, Standing, admission, agents,
+    agents::is_own,
     asking::{self, About, Opened, Purpose},
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
@@ -234,49 +237,6 @@ impl Dispatcher {
         }
     }
 
-    /// How calls of a tool may run.
-    pub(crate) fn task_support(&self, tool: &str, asked: &Asked) -> TaskSupport {
-        let catalog = self.catalog();
-        let Some(entry) = catalog.tools.get(tool) else { return TaskSupport::No };
-        let policy = self.registry.policy_of(entry.skill.as_str(), Some(&entry.spec.name));
-        let durable = || {
-            let says = tracked::says_durable(entry);
-            asked.durable || policy.delivery.map_or(says, |delivery| delivery == Delivery::Durable)
-        };
-        match (policy.task, entry.spec.task) {
-            (Some(task), _) => task,
-            (None, TaskSupport::No) if durable() => TaskSupport::Optional,
-            (None, task) => task,
-        }
-    }
-
-    /// The id that a call has, or is to have.
-    pub(crate) fn id_of(&self, request: &Request) -> Result<CallId, Failure> {
-        let purpose = Purpose { caller: &request.caller, kind: "tool", name: &request.tool };
-        let opened = self.opened(&purpose, request.given.as_ref())?;
-        Ok(opened.map_or_else(CallId::new, |opened| opened.call))
-    }
-
-    /// What came back with a later round; none for a first one.
-    fn opened(&self, purpose: &Purpose<'_>, given: Option<&Given>) -> Result<Option<Opened>, Failure> {
-        match (given, &self.recovery) {
-            (Some(given), Some(recovery)) => recovery.answered(purpose, given),
-            _ => Ok(None),
-        }
-    }
-
-    /// What goes out with the questions.
-    fn ask(
-        &self,
-        purpose: &Purpose<'_>,
-        of: (CallId, About, Option<&Round>),
-        asked: InputRequired,
-    ) -> Result<Asking, Failure> {
-        let none =
-            || Failure::new(FailureKind::JournalUnavailable, "this host keeps no key to seal questions with");
-        self.recovery.as_ref().ok_or_else(none)?.ask(purpose, of, asked)
-    }
-
     /// THE order. Each step stands where it does for a reason:
     async fn steps(
         &self,
@@ -295,6 +255,11 @@ impl Dispatcher {
         //    for, briefly, since clients call right after they connect.
         let mut entry =
             admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel).await?;
+        // What the caller may use counts for what he calls himself; what that calls is up to the grants of skills.
+        if request.parent.is_none() && !is_own(&request.tool) && !request.access.allows(&request.tool) {
+            let text = format!("the caller's scopes do not reach the tool `{}`", request.tool);
+            return Err(Failure::new(FailureKind::Denied, text));
+        }
         if let Some((digest, version)) = request.resume.as_mut().and_then(|resume| resume.version.take()) {
             (entry.digest, entry.invoke) = (digest, version);
         }
@@ -384,9 +349,9 @@ impl Dispatcher {
             earlier,
         };
         // Answers are used up by a tool that must not run twice on them, unless it turns out that nothing came of it.
-        if let (Some(opened), false, Some(recovery)) =
-            (opened, is_safe(&entry.spec.annotations), &self.recovery)
-        {
+        // Those of a task were when it began, or are the task's own: it takes them up once, and again after a crash.
+        let reusable = is_safe(&entry.spec.annotations) || request.asked.task;
+        if let (Some(opened), false, Some(recovery)) = (opened, reusable, &self.recovery) {
             recovery.spend(opened).await?;
             run.spent = true;
         }
@@ -517,57 +482,6 @@ impl Dispatcher {
             at_stake,
         };
         attempts.run(call, tally).await
-    }
-
-    /// Let another tool answer, as part of the same call.
-    async fn fall_back(
-        &self,
-        other: &str,
-        failure: Failure,
-        call: Call,
-        (parent, saga): (Parent, Option<SagaId>),
-        cancel: CancellationToken,
-        run: &mut Run,
-    ) -> Result<Reply, Failure> {
-        tracing::info!(
-            outcome = failure.kind.code(),
-            fallback = other,
-            "the tool cannot answer; its fallback is called"
-        );
-        let arguments = call.arguments.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let request = Request {
-            id: None,
-            tool: other.to_owned(),
-            arguments,
-            meta: call.meta.as_deref().map(ToOwned::to_owned),
-            correlation_id: Some(call.correlation_id.to_string()),
-            caller: call.caller,
-            client: call.client,
-            link: call.link,
-            cancel,
-            parent: Some(parent),
-            asked: Asked { saga, ..Asked::default() },
-            given: None,
-            resume: None,
-        };
-        // Boxed: a call within a call.
-        let response = Box::pin(self.call(request)).await;
-        run.tally.changed |= response.changed;
-        match response.result {
-            Ok(reply) => {
-                run.tally.findings = response.findings;
-                if response.settled {
-                    // What can be asked for, or undone, is the call that answered.
-                    (run.held, run.undoable) = (Some(response.id), response.undoable);
-                }
-                run.stands_in = Some(StandIn { tool: other.to_owned(), reason: failure });
-                Ok(reply)
-            }
-            Err(second) => {
-                tracing::warn!(fallback = other, outcome = second.kind.code(), "the fallback failed too");
-                Err(failure)
-            }
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    CallId, Caller, ClientFeatures, ClientLink, Completing, Digest, Effect, Failure, Invoke, Outcome, Reply,
-    SagaId, Usage,
+    Access, CallId, Caller, ClientFeatures, ClientLink, Completing, Digest, Effect, Failure, Invoke, Outcome,
+    Reply, SagaId, Usage,
 };
 use skillhost_journal::{Lease, Priority};
 use skillhost_policy::{ArgumentBounds, Findings};
@@ -52,6 +52,8 @@ pub struct Request {
     pub correlation_id: Option<String>,
     /// Who calls.
     pub caller: Caller,
+    /// What he may use. For calls that tools make, their skills' grants count instead.
+    pub access: Access,
     /// What the client can do.
     pub client: ClientFeatures,
     /// The way back to the client.
@@ -105,6 +107,8 @@ pub struct FeatureRequest {
     pub correlation_id: Option<String>,
     /// Who asks.
     pub caller: Caller,
+    /// What he may use.
+    pub access: Access,
     /// What the client can do.
     pub client: ClientFeatures,
     /// The way back to the client.

@@ -296,6 +296,7 @@ fn request(
         meta: None,
         correlation_id: Some(parent.correlation_id.to_string()),
         caller: parent.caller,
+        access: skillhost_core::Access::default(),
         // It is not its caller's client, who knows nothing of it.
         client: ClientFeatures::default(),
         // Progress is the parent's to tell.

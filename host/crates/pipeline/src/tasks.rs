@@ -79,6 +79,8 @@ struct Kept {
     key: Option<String>,
     durable: bool,
     priority: Option<Priority>,
+    /// The answers that it goes on with.
+    given: Option<Given>,
 }
 
 /// What a task asks, and the answers so far.
@@ -104,8 +106,8 @@ impl Tasks {
 
     /// How calls of a tool may run: by its own word and its operator's.
     #[must_use]
-    pub fn support(&self, tool: &str, asked: &Asked) -> TaskSupport {
-        self.inner.dispatcher.task_support(tool, asked)
+    pub async fn support(&self, tool: &str, asked: &Asked) -> TaskSupport {
+        self.inner.dispatcher.task_support(tool, asked).await
     }
 
     /// Begin a task. The answer comes when it is on disk; its call runs on by itself.
@@ -116,7 +118,7 @@ impl Tasks {
         let inner = &self.inner;
         let now = inner.recovery.now();
         let TaskSettings { ttl, max_open: max } = inner.recovery.task_settings();
-        let call = inner.dispatcher.id_of(&request)?;
+        let call = inner.dispatcher.enlist(&request).await?;
         let kept = Kept {
             arguments: request.arguments.clone(),
             meta: request.meta.clone(),
@@ -125,6 +127,7 @@ impl Tasks {
             key: request.asked.key.clone(),
             durable: request.asked.durable,
             priority: request.asked.priority,
+            given: request.given.clone(),
         };
         let id = TaskId::random();
         let task = Task {
@@ -191,19 +194,18 @@ impl Tasks {
                 return Ok(true);
             }
             let all = open.answers.len() == open.questions.len();
-            let kept: Kept = inner.recovery.open_task(id, &task.request)?;
-            let change = match all {
-                true => TaskChange::GoOn,
-                false => TaskChange::Answer(inner.recovery.seal_task(id, &open)?),
-            };
-            if !self.change(&task, change).await? {
+            if !all {
+                let change = TaskChange::Answer(inner.recovery.seal_task(id, &open)?);
+                if self.change(&task, change).await? {
+                    return Ok(true);
+                }
                 continue;
             }
-            if all {
-                let given = Given { state: Some(open.state), answers: open.answers };
-                self.drive(id, task.call, kept.request(&task, given));
+            let mut kept: Kept = inner.recovery.open_task(id, &task.request)?;
+            kept.given = Some(Given { state: Some(open.state), answers: open.answers });
+            if self.go_on(&task, kept).await? {
+                return Ok(true);
             }
-            return Ok(true);
         }
         Err(busy())
     }
@@ -239,6 +241,16 @@ impl Tasks {
             }
         }
         Err(busy())
+    }
+
+    /// Take a task into this process, and run its call. False when others have changed it.
+    async fn go_on(&self, task: &Task, kept: Kept) -> Result<bool, Failure> {
+        let change = TaskChange::GoOn(self.inner.recovery.seal_task(task.id, &kept)?);
+        let mine = self.change(task, change).await?;
+        if mine {
+            self.drive(task.id, task.call, kept.request(task));
+        }
+        Ok(mine)
     }
 
     /// Run the call of a task, and write down what comes of it.
@@ -343,6 +355,13 @@ impl Tasks {
                 problem.filter(|_| goes_on).map(|problem| format!("{}: {}", problem.kind, problem.message));
             return Ok(shown(&task, TaskShownState::Working(word)));
         }
+        if begins {
+            // Its process died before it had begun: nothing took effect, and nothing is in the way of doing it now.
+            let kept: Kept = inner.recovery.open_task(task.id, &task.request)?;
+            tracing::info!(call_id = %task.call, "a task whose process died before its call began is run");
+            self.go_on(&task, kept).await?;
+            return Ok(shown(&task, TaskShownState::Working(None)));
+        }
         let (result, standing) = ended(record.as_ref(), inner.recovery.now());
         self.ends(task, result, standing).await
     }
@@ -394,7 +413,7 @@ impl Inner {
 }
 
 impl Kept {
-    fn request(self, task: &Task, given: Given) -> Request {
+    fn request(self, task: &Task) -> Request {
         Request {
             id: Some(task.call),
             tool: task.tool.clone(),
@@ -402,6 +421,8 @@ impl Kept {
             meta: self.meta,
             correlation_id: self.correlation_id,
             caller: task.caller.clone(),
+            // It was let through when it began.
+            access: skillhost_core::Access::default(),
             client: self.client,
             link: Arc::new(NoClient),
             cancel: CancellationToken::new(),
@@ -412,7 +433,7 @@ impl Kept {
                 priority: self.priority,
                 ..Asked::default()
             },
-            given: Some(given),
+            given: self.given,
             resume: None,
         }
     }
@@ -429,9 +450,11 @@ fn shown(task: &Task, state: TaskShownState) -> TaskShown {
 
 /// How a call ended whose task nobody ended.
 fn ended(record: Option<&Record>, now: Timestamp) -> (Result<Reply, Failure>, Option<Standing>) {
-    let lost = |text: &str| Err(Failure::new(FailureKind::Internal, text));
     let Some(record) = record else {
-        return (lost("the host was stopped before the call began; nothing took effect"), None);
+        return (
+            Err(Failure::new(FailureKind::Internal, "what became of the call is not known any more")),
+            None,
+        );
     };
     match (record.state, outcome(record)) {
         (State::Done, Some(reply)) => (Ok(reply), None),

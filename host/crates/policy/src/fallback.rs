@@ -23,6 +23,7 @@ pub fn stands_in(kind: FailureKind, effect: Effect, safe: bool) -> bool {
         | FailureKind::NotReady
         | FailureKind::InvalidInput
         | FailureKind::MissingCapability
+        | FailureKind::Denied
         | FailureKind::InputRequired
         | FailureKind::InvalidAnswers
         | FailureKind::KeyConflict

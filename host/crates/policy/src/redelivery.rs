@@ -120,6 +120,7 @@ fn is_final(kind: FailureKind) -> bool {
     matches!(
         kind,
         FailureKind::InvalidInput
+            | FailureKind::Denied
             | FailureKind::MissingCapability
             | FailureKind::InputRequired
             | FailureKind::InvalidAnswers
@@ -177,6 +178,7 @@ mod tests {
             unknown-tool       unspent unspent unspent fail fail
             not-ready          unspent unspent unspent fail fail
             invalid-input      park    park    fail    fail fail
+            denied             park    park    fail    fail fail
             missing-capability park    park    fail    fail fail
             input-required     park    park    fail    fail fail
             invalid-answers    park    park    fail    fail fail

@@ -1,5 +1,7 @@
 //! The task that keeps the catalog true to the folder.
 
+mod announced;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
@@ -8,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use skillhost_core::{Announced, Catalog, Clock, Entry, Kind, SkillName, SkillState, ToolName, Versions};
+use announced::Relisted;
+use skillhost_core::{Catalog, Clock, Entry, Kind, SkillName, SkillState, ToolName, Versions};
 use skillhost_engine::{Engine, LOADING, LoadStage, Notice};
 use tokio::{
     sync::{Semaphore, broadcast, mpsc, watch},
@@ -19,7 +22,7 @@ use tokio::{
 use crate::{
     SkillsSettings,
     listing::{self, AllOwners},
-    load::{Unloaded, list_again, load},
+    load::{Unloaded, load},
     scan::{Found, Identity, Scan, scan},
     slot::{Slot, Version, changed_tools},
     versions::AllVersions,
@@ -32,8 +35,6 @@ const SOON: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(500);
 /// While skills are being loaded the catalog is published at most this often.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
-/// A skill that says it offers something else is asked after this long: what it says meanwhile is asked for at once.
-const RELIST_AFTER: Duration = Duration::from_millis(50);
 /// Announced changes of resources that wait for a slow reader.
 const UPDATES: usize = 1_024;
 
@@ -170,13 +171,6 @@ struct Answer {
     skill: SkillName,
     generation: u64,
     result: Result<Option<Version>, Unloaded>,
-}
-
-/// The answer of a skill that was asked again what it offers.
-struct Relisted {
-    skill: SkillName,
-    kinds: BTreeSet<Kind>,
-    result: Result<Version, Unloaded>,
 }
 
 struct Keeper {
@@ -480,58 +474,6 @@ impl Keeper {
                 slot.enter(SkillState::Failed(reason), now)
             }
         }
-    }
-
-    /// A skill says that something of it has changed.
-    fn noticed(&mut self, Notice { skill, change }: Notice) {
-        match change {
-            Announced::Listing(kind) => {
-                self.to_relist.entry(skill).or_default().insert(kind);
-                self.relist_at.get_or_insert(Instant::now() + RELIST_AFTER);
-            }
-            Announced::Resource(uri) => {
-                let catalog = self.publish.borrow();
-                let exact = catalog.resources.get(&uri).is_some_and(|served| served.entry.skill == skill);
-                let families = || catalog.templates.values().filter(|served| served.entry.skill == skill);
-                if exact || families().any(|served| served.spec.may_match(&uri)) {
-                    // Nobody may listen.
-                    let _ = self.updates.send(uri.into());
-                } else {
-                    tracing::debug!(%skill, "the skill announces a resource that is none of its own");
-                }
-            }
-        }
-    }
-
-    fn relist(&mut self) {
-        self.relist_at = None;
-        for (skill, kinds) in std::mem::take(&mut self.to_relist) {
-            let Some(version) = self.slots.get(&skill).and_then(|slot| slot.serving.clone()) else {
-                continue;
-            };
-            let engine = self.engine.clone();
-            self.relists.spawn(async move {
-                let result = list_again(&engine, &skill, version).await;
-                Relisted { skill, kinds, result }
-            });
-        }
-    }
-
-    fn relisted(&mut self, Relisted { skill, kinds, result }: Relisted) -> bool {
-        let Some(serving) = self.slots.get_mut(&skill).and_then(|slot| slot.serving.as_mut()) else {
-            return false;
-        };
-        match result {
-            // Another version lists by itself.
-            Ok(version) if version.loaded == serving.loaded => *serving = version,
-            Ok(_) => return false,
-            Err(Unloaded { reason, .. }) => {
-                tracing::warn!(%skill, reason, "the skill says that it offers something else, but does not list it");
-                return false;
-            }
-        }
-        self.announced.extend(kinds);
-        true
     }
 
     /// Publish the catalog as it is now.

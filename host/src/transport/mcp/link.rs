@@ -13,7 +13,7 @@ use std::{
 use rmcp::{
     ErrorData, Peer, RoleServer,
     model::{
-        LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken,
+        Extensions, LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken,
         ProtocolVersion,
     },
     service::RequestContext,
@@ -24,6 +24,8 @@ use skillhost_journal::Priority;
 use skillhost_pipeline::Asked;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::transport::auth::Identity;
 
 /// Reports and log lines that may wait for a slow client; more are dropped.
 const QUEUE: usize = 64;
@@ -43,6 +45,12 @@ const PROGRESS_TOKEN: &str = "progressToken";
 /// Whether the request is of the era without sessions.
 pub(super) fn is_stateless(cx: &RequestContext<RoleServer>) -> bool {
     cx.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+/// Who makes the request, as far as anybody has asked.
+pub(super) fn identity(extensions: &Extensions) -> Identity {
+    let parts = extensions.get::<axum::http::request::Parts>();
+    parts.and_then(|parts| parts.extensions.get::<Identity>()).cloned().unwrap_or_default()
 }
 
 /// Whether the client has declared that it can follow tasks. Those of the older eras cannot, whatever they declare.

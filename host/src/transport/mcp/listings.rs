@@ -9,7 +9,8 @@ use rmcp::{
         PaginatedRequestParams, Prompt, Resource, ResourceTemplate, Tool,
     },
 };
-use skillhost_core::Catalog;
+use skillhost_core::{Access, Catalog};
+use skillhost_pipeline::is_own;
 
 use crate::transport::wording;
 
@@ -61,46 +62,64 @@ impl Listings {
         Some(all[at].clone())
     }
 
-    pub(super) fn tools(&self, catalog: &Catalog, asked: Asked) -> Result<ListToolsResult, ErrorData> {
-        let (tools, next_cursor) = page(&self.all_tools(catalog), asked, |tool| &tool.name)?;
+    pub(super) fn tools(
+        &self,
+        catalog: &Catalog,
+        access: &Access,
+        asked: Asked,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let (tools, next_cursor) = page(&self.all_tools(catalog), access, asked, |tool| &tool.name)?;
         let result = ListToolsResult { tools, next_cursor, ..Default::default() };
-        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public))
+        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(scope(access)))
     }
 
-    pub(super) fn prompts(&self, catalog: &Catalog, asked: Asked) -> Result<ListPromptsResult, ErrorData> {
+    pub(super) fn prompts(
+        &self,
+        catalog: &Catalog,
+        access: &Access,
+        asked: Asked,
+    ) -> Result<ListPromptsResult, ErrorData> {
         let all = self.prompts.get(catalog.prompts_revision, || wording::prompts(catalog));
-        let (prompts, next_cursor) = page(&all, asked, |prompt| &prompt.name)?;
+        let (prompts, next_cursor) = page(&all, access, asked, |prompt| &prompt.name)?;
         let result = ListPromptsResult { prompts, next_cursor, ..Default::default() };
-        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public))
+        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(scope(access)))
     }
 
     pub(super) fn resources(
         &self,
         catalog: &Catalog,
+        access: &Access,
         asked: Asked,
     ) -> Result<ListResourcesResult, ErrorData> {
         let all = self.resources.get(catalog.resources_revision, || wording::resources(catalog));
-        let (resources, next_cursor) = page(&all, asked, |resource| &resource.uri)?;
+        let (resources, next_cursor) = page(&all, access, asked, |resource| &resource.uri)?;
         let result = ListResourcesResult { resources, next_cursor, ..Default::default() };
-        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public))
+        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(scope(access)))
     }
 
     pub(super) fn templates(
         &self,
         catalog: &Catalog,
+        access: &Access,
         asked: Asked,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let all = self.templates.get(catalog.resources_revision, || wording::templates(catalog));
-        let (resource_templates, next_cursor) = page(&all, asked, |template| &template.uri_template)?;
+        let (resource_templates, next_cursor) = page(&all, access, asked, |template| &template.uri_template)?;
         let result = ListResourceTemplatesResult { resource_templates, next_cursor, ..Default::default() };
-        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public))
+        Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(scope(access)))
     }
 }
 
-/// One page of `all`, which is in the order of its names, and the cursor of the next. The cursor is the last name of the
-/// page before: it stays good when entries come and go.
+/// Who may keep a listing: it is the same for everybody where nobody is asked who he is.
+fn scope(access: &Access) -> CacheScope {
+    if access.is_full() { CacheScope::Public } else { CacheScope::Private }
+}
+
+/// One page of what of `all`, which is in the order of its names, a caller may use, and the cursor of the next. The cursor is
+/// the last name of the page before: it stays good when entries come and go.
 fn page<T: Clone>(
     all: &[T],
+    access: &Access,
     asked: Asked,
     name: impl Fn(&T) -> &str,
 ) -> Result<(Vec<T>, Option<String>), ErrorData> {
@@ -109,9 +128,9 @@ fn page<T: Clone>(
         return Err(ErrorData::invalid_params("`cursor` is not one of this host", None));
     }
     let start = after.as_deref().map_or(0, |after| all.partition_point(|entry| name(entry) <= after));
-    let page: Vec<T> = all[start..].iter().take(PAGE).cloned().collect();
-    let more = start + page.len() < all.len();
-    let next = page.last().filter(|_| more).map(|entry| name(entry).to_owned());
+    let mut rest = all[start..].iter().filter(|entry| access.allows(name(entry)) || is_own(name(entry)));
+    let page: Vec<T> = rest.by_ref().take(PAGE).cloned().collect();
+    let next = page.last().filter(|_| rest.next().is_some()).map(|entry| name(entry).to_owned());
     Ok((page, next))
 }
 
@@ -122,7 +141,7 @@ mod tests {
     fn after(all: &[String], cursor: Option<String>) -> (Vec<String>, Option<String>) {
         let mut asked = PaginatedRequestParams::default();
         asked.cursor = cursor;
-        page(all, Some(asked), |name| name).unwrap()
+        page(all, &Access::default(), Some(asked), |name| name).unwrap()
     }
 
     #[test]
@@ -138,8 +157,11 @@ mod tests {
         assert_eq!((second[0].as_str(), second.len()), ("t0500", PAGE));
         let (third, cursor) = after(&changed, cursor);
         assert_eq!((third.len(), cursor), (200, None));
+        let few = Access::to(vec!["t000*".into(), "t119*".into()]);
+        let (seen, cursor) = page(&all, &few, None, |name| name).unwrap();
+        assert_eq!((seen.len(), cursor), (20, None), "what may not be used is not there");
         let mut strange = PaginatedRequestParams::default();
         strange.cursor = Some(String::new());
-        assert!(page(&all, Some(strange), |name| name).is_err());
+        assert!(page(&all, &Access::default(), Some(strange), |name| name).is_err());
     }
 }

@@ -187,7 +187,9 @@ impl Session {
 pub(super) async fn listen(cx: &SubscriptionContext, sources: &Sources) -> Result<(), ErrorData> {
     let mut news = News::new(sources);
     let accepted = cx.accepted().clone();
-    let wanted: BTreeSet<String> = accepted.resource_subscriptions.into_iter().flatten().collect();
+    let access = super::link::identity(&cx.request_context().extensions).access;
+    let wanted = accepted.resource_subscriptions.into_iter().flatten();
+    let wanted: BTreeSet<String> = wanted.filter(|uri| access.allows(uri)).collect();
     loop {
         let item = tokio::select! {
             () = cx.cancelled() => return Ok(()),

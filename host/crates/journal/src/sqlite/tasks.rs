@@ -78,13 +78,19 @@ pub(super) fn change(
 ) -> Result<bool, JournalError> {
     let (state, asking, end) = match change {
         TaskChange::Ask(asking) | TaskChange::Answer(asking) => (TaskState::Asking, Some(asking), None),
-        TaskChange::GoOn => (TaskState::Working, None, None),
+        TaskChange::GoOn(_) => (TaskState::Working, None, None),
         TaskChange::End(end) => (TaskState::Ended, None, Some(end)),
         TaskChange::Cancel => (TaskState::Cancelled, None, None),
     };
+    let request: Option<&[u8]> = match change {
+        TaskChange::GoOn(request) => Some(request),
+        // Nothing is made again.
+        TaskChange::End(_) | TaskChange::Cancel => Some(&[]),
+        TaskChange::Ask(_) | TaskChange::Answer(_) => None,
+    };
     db.prepare_cached(
         "UPDATE tasks SET state = ?3, epoch = epoch + 1, owner = ?4, asking = ?5, ended = ?6, updated_at = ?7, \
-         request = iif(?3 >= 2, x'', request) WHERE id = ?1 AND epoch = ?2 AND state <= 1",
+         request = ifnull(?8, request) WHERE id = ?1 AND epoch = ?2 AND state <= 1",
     )
     .and_then(|mut update| {
         update.execute(params![
@@ -94,7 +100,8 @@ pub(super) fn change(
             owner.cast_signed(),
             asking,
             end,
-            int(now)
+            int(now),
+            request,
         ])
     })
     .map(|changed| changed == 1)

@@ -71,7 +71,7 @@ fn the_other_kinds() {
         ("r", json!({})),
         ("p", json!("yes")),
     ] {
-        assert!(told(&questions, &[wrong.clone()]).is_err(), "{wrong:?}");
+        assert!(told(&questions, std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
     }
     assert_eq!(beyond(&questions, &ClientFeatures::default()), ["elicitation.url", "roots", "sampling"]);
     let able =

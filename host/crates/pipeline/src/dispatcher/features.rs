@@ -92,6 +92,12 @@ impl Dispatcher {
             let failure = Failure::new(FailureKind::ShuttingDown, "the host is stopping");
             return Err(failure.retry_after(super::RESTART));
         }
+        let (kind, name) = named(&request.wanted);
+        if !request.access.allows(name) {
+            let name: String = name.chars().take(200).collect();
+            let text = format!("the caller's scopes do not reach the {kind} `{name}`");
+            return Err(Failure::new(FailureKind::Denied, text));
+        }
         let candidates = self.look_up(&request.wanted).await?;
         let mut last = Ok(Outcome::Read(None));
         // Families of resources may overlap: who knows nothing of a URI leaves it to the next.

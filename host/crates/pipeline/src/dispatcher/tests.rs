@@ -32,13 +32,14 @@ use std::{
 
 use serde_json::{Value, json};
 use skillhost_core::{
-    Block, Caller, ClientFeatures, Outcome, SkillName, SkillState, ToolName, ToolSpec, Usage,
+    Block, Caller, ClientFeatures, Outcome, SagaId, SkillName, SkillState, ToolName, ToolSpec, Usage,
 };
 use skillhost_policy::{
     BreakerSettings, ConcurrencyLimit, Delays, Findings, Mode, Rate, RateLimit, RetryBudgetSettings,
 };
 
 use super::*;
+use crate::Asked;
 use fake::*;
 
 #[tokio::test(start_paused = true)]

@@ -208,6 +208,7 @@ impl Recovery {
             meta: record.meta.clone(),
             correlation_id: Some(record.correlation_id.clone()),
             caller: record.caller.clone(),
+            access: skillhost_core::Access::default(),
             client: ClientFeatures::default(),
             link: Arc::new(NoClient),
             // Nobody is there to give up on it.

@@ -380,6 +380,7 @@ pub(super) fn request(tool: &str, arguments: Value) -> Request {
         meta: None,
         correlation_id: None,
         caller: Caller::local(),
+        access: skillhost_core::Access::default(),
         client: ClientFeatures::default(),
         link: Arc::new(NoClient),
         cancel: CancellationToken::new(),

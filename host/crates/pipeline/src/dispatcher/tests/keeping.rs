@@ -82,6 +82,7 @@ impl Keeping {
             ailing: AtomicBool::default(),
             slow: AtomicBool::default(),
             go: Arc::default(),
+            dead: AtomicBool::default(),
         });
         let sealer = Sealer::new(path.join("journal.key"));
         let recovery = Recovery::new(journal.clone(), sealer, clock, settings);
@@ -142,6 +143,8 @@ pub(super) struct Immediate {
     /// Whether intents are answered only when `go` says so, though they are written at once.
     pub(super) slow: AtomicBool,
     pub(super) go: Arc<tokio::sync::Notify>,
+    /// Whether its process is dead, as far as calls are concerned: none begins any more.
+    pub(super) dead: AtomicBool,
 }
 
 impl Immediate {
@@ -156,6 +159,9 @@ impl Immediate {
 
 impl Journal for Immediate {
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun> {
+        if self.dead.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         let answer = self.now(|inner| inner.begin(intent, now));
         if !self.slow.load(Ordering::SeqCst) {
             return answer;

@@ -186,7 +186,11 @@ async fn a_durable_call_works_on_until_its_letter_recovers_or_is_parked() {
         async move { if good { Ok(text("at last")) } else { Err(transient()) } }
     });
     let tasks = tasks_of(&bench);
-    assert_eq!(tasks.support("fake_run", &Asked::default()), TaskSupport::Optional, "since it is durable");
+    assert_eq!(
+        tasks.support("fake_run", &Asked::default()).await,
+        TaskSupport::Optional,
+        "since it is durable"
+    );
     let stop = CancellationToken::new();
     let recovery = Arc::clone(&bench.keeping.as_ref().unwrap().recovery);
     tokio::spawn(recovery.work(Arc::downgrade(&bench.dispatcher), stop.clone()));
@@ -264,4 +268,28 @@ async fn tasks_survive_a_restart() {
     tasks.answer(asks.id, &Caller::local(), [("q0".to_owned(), yes())].into()).await.unwrap();
     pass(0.1).await;
     assert_eq!(state(&tasks, asks.id).await, ended("done, 1 times yes"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_process_died_before_its_call_began_is_run() {
+    let (bench, tasks) = bench_of(Keeping::new(|_, _| {}));
+    // Its intent is on its way to the disk when the process dies.
+    let journal = Arc::clone(&bench.keeping.as_ref().unwrap().journal);
+    let asks = tasks.begin(from("fake_run", json!({"ask": 1}))).await.unwrap();
+    pass(0.1).await;
+    journal.dead.store(true, Ordering::SeqCst);
+    let folder = Arc::clone(&bench.keeping.as_ref().unwrap().folder);
+    let db = rusqlite::Connection::open(folder.path().join("journal.sqlite")).unwrap();
+    let fresh = tasks.begin(from("fake_run", json!({"wait": 1}))).await.unwrap();
+    tasks.answer(asks.id, &Caller::local(), [("q0".to_owned(), yes())].into()).await.unwrap();
+    drop((bench, tasks, journal));
+    pass(0.1).await;
+    let (_bench, tasks) = bench_of(Keeping::of(folder, |_, _| {}));
+    // Nobody is left of the process that had them.
+    db.execute("UPDATE tasks SET owner = 999", []).unwrap();
+    for (id, expected) in [(fresh.id, "done, 0 times yes"), (asks.id, "done, 1 times yes")] {
+        assert_eq!(state(&tasks, id).await, TaskShownState::Working(None));
+        pass(2.0).await;
+        assert_eq!(state(&tasks, id).await, ended(expected));
+    }
 }

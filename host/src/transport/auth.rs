@@ -1,0 +1,274 @@
+//! Who calls over HTTP. Nobody is asked on loopback unless the configuration says so; then a bearer token says who it is: one
+//! whose hash stands in a file, or one of an OAuth 2.1 authorization server (RFC 6750, RFC 9068, RFC 9728).
+
+mod claims;
+mod keys;
+mod sessions;
+mod tokens;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::{
+    Json, Router,
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{
+        HeaderValue, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use headers::{Authorization, HeaderMapExt as _, authorization::Bearer};
+use serde::Deserialize;
+use serde_json::json;
+use skillhost_core::{Access, Caller, Clock, access::stands_for};
+
+use crate::config::AuthSettings;
+use claims::{OAuth, Refused};
+use sessions::Owners;
+use tokens::Tokens;
+pub(crate) use tokens::{LENGTH, is_scope, line};
+
+/// Where the metadata of a protected resource stands (RFC 9728, 3.1).
+const METADATA: &str = "/.well-known/oauth-protected-resource";
+/// Bytes of a bearer token that are looked at.
+const MAX_TOKEN: usize = 16 << 10;
+
+/// Who a request comes from, and what he may use.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) caller: Caller,
+    pub(crate) access: Access,
+}
+
+/// Everybody: no one is asked.
+impl Default for Identity {
+    fn default() -> Self {
+        Self { caller: Caller::local(), access: Access::default() }
+    }
+}
+
+/// What is asked of requests.
+pub(crate) struct Auth {
+    tokens: Option<Tokens>,
+    oauth: Option<OAuth>,
+    /// What each scope stands for; empty: whoever is known may use everything.
+    scopes: Vec<(String, Vec<String>)>,
+    /// The URI of this server, as authorization servers know it.
+    resource: String,
+    owners: Owners,
+}
+
+impl Auth {
+    /// What the settings ask for; none when they ask for nothing.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds something else.
+    pub(crate) fn open(
+        settings: &AuthSettings,
+        address: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Option<Arc<Self>>> {
+        if !settings.is_asked() {
+            return Ok(None);
+        }
+        let resource = settings.resource.clone().unwrap_or_else(|| format!("http://{address}/mcp"));
+        let tokens = settings
+            .tokens
+            .clone()
+            .map(|path| Tokens::open(path, Arc::clone(clock)))
+            .transpose()
+            .context("`auth.tokens`")?;
+        let oauth = OAuth::open(settings, &resource, Arc::clone(clock)).context("`auth`")?;
+        let scopes = settings.scopes.iter().map(|(scope, patterns)| (scope.clone(), patterns.clone()));
+        Ok(Some(Arc::new(Self {
+            tokens,
+            oauth,
+            scopes: scopes.collect(),
+            resource,
+            owners: Owners::default(),
+        })))
+    }
+
+    /// `router`, for those who say who they are.
+    pub(crate) fn guard(self: &Arc<Self>, router: Router) -> Router {
+        let guarded = router.layer(middleware::from_fn_with_state(Arc::clone(self), authenticate));
+        if self.oauth.is_none() {
+            return guarded;
+        }
+        let metadata = self.metadata();
+        let tell = move || {
+            let metadata = metadata.clone();
+            async move { Json(metadata) }
+        };
+        guarded.route(METADATA, get(tell.clone())).route(&format!("{METADATA}/mcp"), get(tell))
+    }
+
+    fn metadata(&self) -> serde_json::Value {
+        let scopes: Vec<_> = self.scopes.iter().map(|(scope, _)| scope).collect();
+        json!({
+            "resource": self.resource,
+            "authorization_servers": self.oauth.as_ref().map(OAuth::issuers).unwrap_or_default(),
+            "scopes_supported": scopes,
+            "bearer_methods_supported": ["header"],
+            "resource_name": "skillhost",
+        })
+    }
+
+    /// Who shows this token.
+    async fn identify(&self, token: &str) -> Result<Identity, Refused> {
+        if token.len() > MAX_TOKEN {
+            return Err(Refused::Invalid("it is too long"));
+        }
+        let known = self.tokens.as_ref().and_then(|tokens| tokens.find(token));
+        let (name, scopes) = match (known, &self.oauth) {
+            (Some(entry), _) => (format!("token:{}", entry.name), entry.scopes),
+            (None, Some(oauth)) => oauth.verify(token).await?,
+            (None, None) => return Err(Refused::Invalid("nobody has this token")),
+        };
+        Ok(Identity { caller: Caller::named(&name), access: self.access(&scopes) })
+    }
+
+    fn access(&self, scopes: &[String]) -> Access {
+        if self.scopes.is_empty() {
+            return Access::default();
+        }
+        let held = self.scopes.iter().filter(|(scope, _)| scopes.contains(scope));
+        Access::to(held.flat_map(|(_, patterns)| patterns.iter().cloned()).collect())
+    }
+
+    /// The scopes that would do for `name`.
+    fn needed(&self, name: &str) -> String {
+        let stand = |patterns: &[String]| patterns.iter().any(|pattern| stands_for(pattern, name));
+        let scopes: Vec<_> =
+            self.scopes.iter().filter(|(_, patterns)| stand(patterns)).map(|(s, _)| &**s).collect();
+        scopes.join(" ")
+    }
+
+    /// The challenge (RFC 6750, 3), with where to learn whom to ask for a token (RFC 9728, 5.1).
+    fn challenge(&self, error: &[(&str, &str)]) -> HeaderValue {
+        let mut parts = vec![];
+        if self.oauth.is_some() {
+            parts.push(("resource_metadata", self.metadata_url()));
+        } else {
+            parts.push(("realm", "skillhost".to_owned()));
+        }
+        parts.extend(error.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        let parts: Vec<_> = parts.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+        HeaderValue::from_str(&format!("Bearer {}", parts.join(", ")))
+            .unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+
+    /// Where the metadata of this resource stands (RFC 9728, 3.1).
+    fn metadata_url(&self) -> String {
+        let (scheme, rest) = self.resource.split_once("://").unwrap_or(("http", &self.resource));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = path.trim_end_matches('/');
+        if path.is_empty() {
+            return format!("{scheme}://{authority}{METADATA}");
+        }
+        format!("{scheme}://{authority}{METADATA}/{path}")
+    }
+
+    fn unauthorized(&self, error: &[(&str, &str)], text: &str) -> Response {
+        let challenge = [(WWW_AUTHENTICATE, self.challenge(error))];
+        (StatusCode::UNAUTHORIZED, challenge, format!("{text}\n")).into_response()
+    }
+}
+
+/// The layer.
+async fn authenticate(State(auth): State<Arc<Auth>>, mut request: Request, next: Next) -> Response {
+    let shown = match request.headers().typed_try_get::<Authorization<Bearer>>() {
+        Ok(Some(bearer)) => bearer,
+        Ok(None) | Err(_) => {
+            return auth.unauthorized(&[], "this host wants `Authorization: Bearer TOKEN`");
+        }
+    };
+    let identity = match auth.identify(shown.token()).await {
+        Ok(identity) => identity,
+        Err(Refused::Invalid(why)) => {
+            tracing::warn!(reason = why, "a request with a token that does not count was refused");
+            let error = [("error", "invalid_token"), ("error_description", why)];
+            return auth.unauthorized(&error, &format!("the token does not count: {why}"));
+        }
+        Err(Refused::Later) => {
+            let text = "the keys that tokens are checked with cannot be had now; try again later\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], text).into_response();
+        }
+    };
+    // A session is its caller's: to know its id gives nobody else leave.
+    if !auth.owners.admit(request.headers(), &identity.caller) {
+        return (StatusCode::NOT_FOUND, "there is no such session of this caller\n").into_response();
+    }
+    if !identity.access.is_full() {
+        let (parts, body) = request.into_parts();
+        // What is outside has read it already, and bounded it.
+        let Ok(body) = to_bytes(body, usize::MAX).await else {
+            return (StatusCode::BAD_REQUEST, "the request cannot be read\n").into_response();
+        };
+        if let Some(name) = target(&body).filter(|name| !identity.access.allows(name)) {
+            tracing::warn!(
+                caller = identity.caller.as_str(),
+                name,
+                "a request beyond its caller's scopes was refused"
+            );
+            let needed = auth.needed(&name);
+            let mut error = vec![("error", "insufficient_scope")];
+            if !needed.is_empty() {
+                error.push(("scope", &needed));
+            }
+            let challenge = [(WWW_AUTHENTICATE, auth.challenge(&error))];
+            let text = "the token's scopes do not reach this\n";
+            return (StatusCode::FORBIDDEN, challenge, text).into_response();
+        }
+        request = Request::from_parts(parts, Body::from(body));
+    }
+    let caller = identity.caller.clone();
+    let ended = sessions::ends(&request);
+    request.extensions_mut().insert(identity);
+    let response = next.run(request).await;
+    auth.owners.note(response.headers(), ended, &caller);
+    response
+}
+
+/// What a request is about: the tool, the prompt, or the resource. None for what belongs to everybody, the host's own tools
+/// among it: they are about their caller's own calls.
+fn target(body: &Bytes) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Asked {
+        method: String,
+        #[serde(default)]
+        params: Params,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Params {
+        name: Option<String>,
+        uri: Option<String>,
+        arguments: Option<Held>,
+    }
+    /// What `saga_call` makes is another call.
+    #[derive(Deserialize)]
+    struct Held {
+        tool: Option<String>,
+    }
+    let asked: Asked = serde_json::from_slice(body).ok()?;
+    match &*asked.method {
+        "tools/call" => {
+            let name = asked.params.name?;
+            match &*name {
+                "saga_call" => asked.params.arguments?.tool,
+                _ => (!skillhost_pipeline::is_own(&name)).then_some(name),
+            }
+        }
+        "prompts/get" => asked.params.name,
+        "resources/read" | "resources/subscribe" => asked.params.uri,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
-use skillhost_core::{Schema, SkillName, ToolName, ToolSpec};
+use skillhost_core::{PromptSpec, Schema, SkillName, TaskSupport, ToolName, ToolSpec};
 use skillhost_engine::{Allowance, Grants, Loaded, OwnListeners, asked, check, unasked};
 use skillhost_skills::{Mount, SkillSettings, files};
 
@@ -99,9 +99,13 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) -> anyhow::Result<ToolName> {
+    mounted(name, own, &spec.name)
+}
+
+fn mounted(skill: &SkillName, own: &SkillSettings, name: &str) -> anyhow::Result<ToolName> {
     Ok(match own.mount {
-        Mount::Prefixed => ToolName::prefixed(name, &spec.name)?,
-        Mount::Root => ToolName::at_root(&spec.name)?,
+        Mount::Prefixed => ToolName::prefixed(skill, name)?,
+        Mount::Root => ToolName::at_root(name)?,
     })
 }
 
@@ -136,6 +140,8 @@ fn described(
                 "idempotent": a.idempotent, "open_world": a.open_world,
             },
             "undoable": spec.undoable,
+            "durable": spec.durable,
+            "task": spec.task.as_str(),
         }))
     });
     let limits = &own.limits;
@@ -160,6 +166,10 @@ fn described(
             "result_bytes": limits.result, "log_lines": limits.log_lines, "log_bytes": limits.log_bytes,
         },
         "tools": tools.collect::<anyhow::Result<Vec<_>>>()?,
+        "prompts": prompts(name, loaded, own)?,
+        "resources": loaded.features.resources.iter().map(|spec| &spec.uri).collect::<Vec<_>>(),
+        "templates": loaded.features.templates.iter().map(|spec| &spec.uri_template).collect::<Vec<_>>(),
+        "completions": loaded.features.completes,
     }))
 }
 
@@ -213,10 +223,14 @@ fn page(
             ("idempotent", a.idempotent),
             ("open-world", a.open_world),
             ("undoable", Some(spec.undoable)),
+            ("durable", Some(spec.durable)),
         ];
         let said: Vec<_> = flags.iter().filter(|(_, is)| *is == Some(true)).map(|(word, _)| *word).collect();
         if !said.is_empty() {
             writeln!(text, "  says it is: {}", said.join(", "))?;
+        }
+        if spec.task != TaskSupport::No {
+            writeln!(text, "  runs as a task: {}", spec.task.as_str())?;
         }
         let schema = |schema: &Schema| out::harmless(&Value::Object(schema.raw().clone()).to_string());
         writeln!(text, "  arguments: {}", schema(&spec.input))?;
@@ -224,5 +238,26 @@ fn page(
             writeln!(text, "  result:    {}", schema(output))?;
         }
     }
+    let features = &loaded.features;
+    let kinds = [
+        ("prompts", prompts(name, loaded, own)?),
+        ("resources", features.resources.iter().map(|spec| spec.uri.clone()).collect()),
+        ("families of resources", features.templates.iter().map(|spec| spec.uri_template.clone()).collect()),
+    ];
+    for (kind, names) in kinds.iter().filter(|(_, names)| !names.is_empty()) {
+        writeln!(text, "\n{kind}")?;
+        for name in names {
+            writeln!(text, "  {}", out::harmless(name))?;
+        }
+    }
+    if features.completes {
+        writeln!(text, "\nit completes arguments")?;
+    }
     Ok(text)
+}
+
+/// The prompts, as clients see their names.
+fn prompts(name: &SkillName, loaded: &Loaded, own: &SkillSettings) -> anyhow::Result<Vec<String>> {
+    let full = |spec: &PromptSpec| Ok(mounted(name, own, &spec.name)?.to_string());
+    loaded.features.prompts.iter().map(full).collect()
 }

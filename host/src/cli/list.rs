@@ -13,6 +13,9 @@ use crate::{
     transport::admin::{Running, running},
 };
 
+/// Prompts, resources and templates of a skill that are shown; `--json` has them all.
+const LISTED: usize = 20;
+
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// Print JSON
@@ -61,11 +64,8 @@ fn skill(catalog: &Catalog, status: &SkillStatus, running: &[Running]) -> Value 
         .iter()
         .map(|name| json!({"name": name.as_str(), "description": description(catalog, name)}))
         .collect();
-    let contested: Vec<_> = status
-        .contested
-        .iter()
-        .map(|(tool, owner)| json!({"tool": tool.as_str(), "owner": owner.as_str()}))
-        .collect();
+    let contested: Vec<_> =
+        status.contested.iter().map(|(name, owner)| json!({"name": name, "owner": owner.as_str()})).collect();
     json!({
         "name": status.name.as_str(),
         "state": status.state.as_str(),
@@ -73,9 +73,27 @@ fn skill(catalog: &Catalog, status: &SkillStatus, running: &[Running]) -> Value 
         "digest": status.serving.map(|digest| digest.to_string()),
         "since": status.since.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         "tools": tools,
+        "prompts": prompts(catalog, status).collect::<Vec<_>>(),
+        "resources": resources(catalog, status).collect::<Vec<_>>(),
+        "templates": templates(catalog, status).collect::<Vec<_>>(),
         "contested": contested,
         "running": live::described(running, status.name.as_str()),
     })
+}
+
+fn prompts<'a>(catalog: &'a Catalog, status: &'a SkillStatus) -> impl Iterator<Item = &'a str> {
+    let own = catalog.prompts.iter().filter(|(_, served)| served.entry.skill == status.name);
+    own.map(|(name, _)| name.as_str())
+}
+
+fn resources<'a>(catalog: &'a Catalog, status: &'a SkillStatus) -> impl Iterator<Item = &'a str> {
+    let own = catalog.resources.iter().filter(|(_, served)| served.entry.skill == status.name);
+    own.map(|(uri, _)| uri.as_str())
+}
+
+fn templates<'a>(catalog: &'a Catalog, status: &'a SkillStatus) -> impl Iterator<Item = &'a str> {
+    let own = catalog.templates.iter().filter(|(_, served)| served.entry.skill == status.name);
+    own.map(|(uri, _)| uri.as_str())
 }
 
 fn description<'a>(catalog: &'a Catalog, tool: &ToolName) -> Option<&'a str> {
@@ -100,8 +118,21 @@ fn table(catalog: &Catalog, running: &[Running], settings: &Settings) -> String 
             let first = description(catalog, tool).and_then(|text| text.lines().next()).unwrap_or_default();
             let _ = writeln!(text, "    {:<32} {}", tool.as_str(), out::harmless(first));
         }
-        for (tool, owner) in &status.contested {
-            let _ = writeln!(text, "    {:<32} not served: the name is taken by `{owner}`", tool.as_str());
+        for (kind, names) in [
+            ("prompt", prompts(catalog, status).collect::<Vec<_>>()),
+            ("resource", resources(catalog, status).collect()),
+            ("resources", templates(catalog, status).collect()),
+        ] {
+            for name in names.iter().take(LISTED) {
+                let _ = writeln!(text, "    {kind:<10} {}", out::harmless(name));
+            }
+            if names.len() > LISTED {
+                let _ = writeln!(text, "    {kind:<10} and {} more", names.len() - LISTED);
+            }
+        }
+        for (name, owner) in &status.contested {
+            let name = out::harmless(name);
+            let _ = writeln!(text, "    {name:<32} not served: the name is taken by `{owner}`");
         }
     }
     for (file, reason) in &catalog.refused {

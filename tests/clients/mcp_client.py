@@ -6,151 +6,19 @@ usage: mcp_client.py BIN REPO JUNIT.xml DATA
 import asyncio
 import contextlib
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-import traceback
 import uuid
-from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from mcp import MCPError
 
 from grants import Grants
-from sagas import kill, killed_in_the_middle_of_a_rollback, saga_rolled_back
+from harness import AUTO, LEGACY, MODERN, PATIENCE, REPO, REVISION, Folder, check, http, run, stdio
+from sagas import killed_in_the_middle_of_a_rollback, saga_rolled_back
 
-BIN, REPO, JUNIT, DATA = (Path(argument).resolve() for argument in sys.argv[1:])
-# How the client finds its revision: pinned to the stateless one, by the older handshake, or by asking first.
-MODERN, LEGACY, AUTO = "2026-07-28", "legacy", "auto"
-REVISION = {MODERN: "2026-07-28", LEGACY: "2025-11-25", AUTO: "2026-07-28"}
-PATIENCE = 30
-LOG_LINE = 1 << 20
 TOOLS = sorted(
     ["call_status", "list_calls", "saga_begin", "saga_call", "saga_commit", "saga_rollback", "undo_call"]
     + ["json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
 )
-
-results = []
-
-
-def check(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-class Folder:
-    """A skills folder of a test's own."""
-
-    def __init__(self):
-        self.root = Path(tempfile.mkdtemp(prefix="skillhost-clients-"))
-        self.skills = self.root / "skills"
-        self.skills.mkdir()
-        # An empty one, so that no file in the current folder counts.
-        self.config = self.root / "skillhost.toml"
-        self.config.touch()
-        self.log, self.killed = None, False
-        for source in ["plugins/dist/text", "plugins/dist/json", "tests/skills/dist/faulty"]:
-            shutil.copy(REPO / f"{source}.wasm", self.skills)
-
-    def args(self):
-        return ["--skills", str(self.skills), "--data", str(DATA), "--config", str(self.config)]
-
-    def add(self, skill):
-        shutil.copy(REPO / f"plugins/dist/{skill}.wasm", self.skills)
-
-    async def kill_at(self, wanted):
-        """Kill the host as soon as it logs what is wanted."""
-        await self.log.until(wanted, "the moment to kill it")
-        self.killed = True
-        kill(DATA)
-
-    def close(self):
-        shutil.rmtree(self.root)
-
-
-class Log:
-    """What the host logs on stderr, as it comes. Read to its end, so that the host never waits for us."""
-
-    def __init__(self, stream):
-        self.events, self.ended, self.news = [], False, asyncio.Event()
-        self.pump = asyncio.create_task(self.read(stream))
-
-    async def read(self, stream):
-        try:
-            async for line in stream:
-                with contextlib.suppress(ValueError):
-                    event = json.loads(line)
-                    self.events.append({**event, **event.get("fields", {})})
-                    self.news.set()
-        finally:
-            self.ended = True
-            self.news.set()
-
-    async def until(self, wanted, what):
-        """The first line that is wanted, past or to come."""
-
-        async def look():
-            seen = 0
-            while True:
-                self.news.clear()
-                for event in self.events[seen:]:
-                    if wanted(event):
-                        return event
-                seen = len(self.events)
-                check(not self.ended, f"the host ended before it logged {what}")
-                await self.news.wait()
-
-        try:
-            return await asyncio.wait_for(look(), PATIENCE)
-        except asyncio.TimeoutError:
-            raise AssertionError(f"not logged in {PATIENCE} s: {what}") from None
-
-
-@contextlib.asynccontextmanager
-async def stdio(folder, mode, **options):
-    server = StdioServerParameters(command=str(BIN), args=["stdio", *folder.args()])
-    ours, theirs = os.pipe()
-    stream = asyncio.StreamReader(limit=LOG_LINE)
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), open(ours, "rb")
-    )
-    folder.log = Log(stream)
-    try:
-        with open(theirs, "w") as log:
-            transport = stdio_client(server, errlog=log)
-            async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
-                yield client
-    finally:
-        # The log ends when the host has.
-        try:
-            await asyncio.wait_for(folder.log.pump, PATIENCE)
-        finally:
-            pipe.close()
-
-
-@contextlib.asynccontextmanager
-async def http(folder, mode, **options):
-    process = await asyncio.create_subprocess_exec(
-        BIN,
-        *["serve", "--listen", "127.0.0.1:0", *folder.args()],
-        stderr=asyncio.subprocess.PIPE,
-        limit=LOG_LINE,
-    )
-    folder.log = Log(process.stderr)
-    try:
-        listening = await folder.log.until(lambda event: event.get("message") == "listening", "its address")
-        async with Client(listening["url"], mode=mode, read_timeout_seconds=PATIENCE, **options) as client:
-            yield client
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await asyncio.wait_for(process.wait(), PATIENCE)
-        await folder.log.pump
+SKILLS = ["plugins/dist/text", "plugins/dist/json", "tests/skills/dist/faulty"]
 
 
 async def lists_and_calls(connect, folder, mode):
@@ -276,10 +144,10 @@ async def changes(connect, folder, mode):
 
     async def scenario(client):
         check("words_word_count" not in await names(client), "not there yet")
-        shutil.copy(REPO / "plugins/dist/text.wasm", folder.skills / "words.wasm")
+        folder.add("plugins/dist/text", "words")
         await asyncio.wait_for(told.get(), PATIENCE)
         await until(client, True)
-        (folder.skills / "words.wasm").unlink()
+        folder.remove("words")
         await asyncio.wait_for(told.get(), PATIENCE)
         await until(client, False)
 
@@ -324,26 +192,7 @@ async def effects(connect, folder, mode):
         grants.close()
 
 
-def write_junit(path):
-    failed = sum(1 for _, _, problem in results if problem)
-    with path.open("w") as out:
-        out.write(f'<testsuite name="clients.python" tests="{len(results)}" failures="{failed}">\n')
-        for name, seconds, problem in results:
-            # XML has no word for most control characters.
-            text = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd]", "?", problem or "")
-            body = f"<failure message={quoteattr(text)}/>" if problem else ""
-            out.write(f'<testcase name={quoteattr(name)} time="{seconds:.3f}">{body}</testcase>\n')
-        out.write("</testsuite>\n")
-    return failed
-
-
 async def main():
-    # Compiled code is shared between the tests, and there before the first: they are not about compiling.
-    folder = Folder()
-    try:
-        subprocess.run([BIN, "list", *folder.args()], stdout=subprocess.DEVNULL, check=True)
-    finally:
-        folder.close()
     scenarios = [
         lists_and_calls,
         wrong_arguments,
@@ -357,26 +206,9 @@ async def main():
         saga_rolled_back,
         killed_in_the_middle_of_a_rollback,
     ]
-    plan = [(mode, scenario) for mode in [MODERN, LEGACY] for scenario in scenarios] + [(AUTO, lists_and_calls)]
-    for connect in [stdio, http]:
-        for mode, scenario in plan:
-            name = f"{scenario.__name__} over {connect.__name__}, {mode}"
-            folder = Folder()
-            began = time.monotonic()
-            problem = None
-            try:
-                await asyncio.wait_for(scenario(connect, folder, mode), 4 * PATIENCE)
-            except Exception:
-                problem = traceback.format_exc()
-            finally:
-                folder.close()
-            results.append((name, time.monotonic() - began, problem))
-            print(f"{'ok  ' if problem is None else 'FAIL'} {name}", flush=True)
-            if problem:
-                print(problem, flush=True)
-    failed = write_junit(JUNIT)
-    print(f"{len(results) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    modes = [(mode, scenario) for mode in [MODERN, LEGACY] for scenario in scenarios] + [(AUTO, lists_and_calls)]
+    plan = [(connect, mode, scenario) for connect in [stdio, http] for mode, scenario in modes]
+    await run("clients.python", plan, lambda: Folder(SKILLS))
 
 
 asyncio.run(main())

@@ -55,7 +55,7 @@ async def step(client, saga, tool, arguments):
 
 async def saga_rolled_back(connect, folder, mode):
     world = World(folder)
-    folder.add("files")
+    folder.add("plugins/dist/files")
     async with connect(folder, mode) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         check(tools["files_write"].meta["skillhost/undoable"] is True, f"discovered: {tools['files_write']}")
@@ -82,7 +82,7 @@ async def saga_rolled_back(connect, folder, mode):
 
 async def killed_in_the_middle_of_a_rollback(connect, folder, mode):
     world = World(folder)
-    folder.add("files")
+    folder.add("plugins/dist/files")
     saga = None
     # The connection goes with the host.
     with contextlib.suppress(Exception):

@@ -1,16 +1,27 @@
 //! End-to-end tests: the real binary, real components, one file a behaviour.
 
+mod asking;
+mod asking_older;
+mod asking_sealed;
+mod auth;
+mod churn;
 mod command_line;
 mod crash;
 mod dead_letters;
 mod directory;
 mod dist;
+mod features;
+mod features_hostile;
+mod fuzz;
 mod grants;
 mod hostile_calls;
 mod hostile_files;
 mod http;
 mod ledger;
+mod listening;
+mod listening_filter;
 mod load;
+mod log_lines;
 mod matrix;
 mod plugins;
 mod policies;
@@ -21,6 +32,9 @@ mod sagas;
 mod sagas_ends;
 mod sandbox;
 mod syncs;
+mod tasks;
+mod tasks_crash;
+mod tasks_durable;
 mod undo;
 mod undo_crash;
 mod undo_failures;

@@ -46,7 +46,24 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<Value> {
 }
 
 impl Client {
-    pub(crate) fn start(mut command: Command, folder: Arc<TempDir>) -> Self {
+    /// Shake hands as a client of 2025-11-25 that can do nothing.
+    pub(crate) fn start(command: Command, folder: Arc<TempDir>) -> Self {
+        Self::start_with(command, folder, json!({}))
+    }
+
+    /// The same as one that can do this.
+    pub(crate) fn start_with(command: Command, folder: Arc<TempDir>, capabilities: Value) -> Self {
+        let mut client = Self::silent(command, folder);
+        let info = json!({"name": "e2e", "version": "1"});
+        let params =
+            json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": info});
+        client.server = client.request("initialize", params)["result"].take();
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        client
+    }
+
+    /// Shake no hands.
+    pub(crate) fn silent(mut command: Command, folder: Arc<TempDir>) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -55,7 +72,7 @@ impl Client {
             .expect("the binary starts");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let stdin = child.stdin.take();
-        let mut client = Self {
+        Self {
             child,
             stdin,
             messages: lines(stdout),
@@ -64,12 +81,7 @@ impl Client {
             next: 0,
             server: Value::Null,
             _folder: folder,
-        };
-        let info = json!({"name": "e2e", "version": "1"});
-        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info});
-        client.server = client.request("initialize", params)["result"].take();
-        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        client
+        }
     }
 
     /// The process id.
@@ -80,6 +92,25 @@ impl Client {
     /// What the server said of itself.
     pub fn server(&self) -> &Value {
         &self.server
+    }
+
+    /// Answer a request of the host.
+    pub fn answer(&mut self, asked: &Value, result: Value) {
+        self.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}));
+    }
+
+    /// Answer a request of the host with an error.
+    pub fn refuse(&mut self, asked: &Value, code: i32, message: &str) {
+        let error = json!({"code": code, "message": message});
+        self.send(&json!({"jsonrpc": "2.0", "id": asked["id"], "error": error}));
+    }
+
+    /// Messages that fit and have come so far. Others are kept for later.
+    pub fn take_so_far(&mut self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.seen.extend(self.messages.try_iter());
+        let (taken, kept) = self.seen.drain(..).partition(wanted);
+        self.seen = kept;
+        taken
     }
 
     /// Give up on a request: it gets no response.
@@ -226,6 +257,16 @@ impl Drop for Client {
     }
 }
 
+impl crate::Speaks for Client {
+    fn request(&mut self, method: &str, params: Value) -> Value {
+        Client::request(self, method, params)
+    }
+
+    fn is_modern(&self) -> bool {
+        false
+    }
+}
+
 /// A running `skillhost serve`.
 pub struct Server {
     child: Child,
@@ -270,6 +311,12 @@ impl Server {
                 return line;
             }
         }
+    }
+
+    /// End it as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
     }
 
     /// Wait for the process to end.

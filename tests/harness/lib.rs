@@ -1,10 +1,14 @@
 //! Drives the real binary: folders of a test's own, the command line, and MCP over stdio and HTTP.
 
 mod client;
+mod exchange;
 mod faulty;
+mod modern;
+mod raw;
 mod syncs;
 mod tree;
 mod web;
+pub mod wire;
 
 use std::{
     fs::{self, DirBuilder},
@@ -16,7 +20,10 @@ use std::{
 };
 
 pub use client::{Client, Server};
+pub use exchange::{Exchange, Session};
 pub use faulty::{faulty, patched};
+pub use modern::{Feed, Modern, Speaks};
+pub use raw::Raw;
 use serde_json::Value;
 pub use syncs::Syncs;
 use tempfile::TempDir;
@@ -204,6 +211,16 @@ impl Host {
     /// An MCP client over stdio.
     pub fn stdio(&self) -> Client {
         Client::start(self.command(&["stdio"]), Arc::clone(&self.root))
+    }
+
+    /// The same of 2025-11-25, which can do this.
+    pub fn stdio_with(&self, capabilities: Value) -> Client {
+        Client::start_with(self.command(&["stdio"]), Arc::clone(&self.root), capabilities)
+    }
+
+    /// An MCP client of 2026-07-28 over stdio.
+    pub fn modern(&self) -> Modern {
+        Modern::stdio(Client::silent(self.command(&["stdio"]), Arc::clone(&self.root)))
     }
 
     /// An MCP client over stdio of this command.

@@ -4,14 +4,20 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{
-        HeaderMap, Method, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::StreamExt as _;
-use rmcp::{ErrorData, RoleServer, service::TxJsonRpcMessage};
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{InitializeRequestParams, RequestId},
+    service::TxJsonRpcMessage,
+};
+use serde::Deserialize;
+use skillhost_core::text::bounded;
 
 use super::refusal;
 
@@ -74,11 +80,68 @@ pub(crate) async fn refuse(State(max): State<usize>, request: Request, next: Nex
             Some(refusal) => refusal,
             None => return response,
         },
+        // rmcp takes it for another method, and misses a session.
+        StatusCode::BAD_REQUEST if !is_json(response.headers()) => {
+            match text().ok().and_then(malformed_beginning) {
+                Some(refusal) => refusal,
+                None => return response,
+            }
+        }
         _ => return response,
     };
+    (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], error_json(id, error)).into_response()
+}
+
+fn error_json(id: Option<RequestId>, error: ErrorData) -> String {
     let message = TxJsonRpcMessage::<RoleServer>::error(error, id);
-    let json = serde_json::to_string(&message).unwrap_or_default();
-    (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], json).into_response()
+    serde_json::to_string(&message).unwrap_or_default()
+}
+
+/// What is wrong with an `initialize` that rmcp could not read.
+fn malformed_beginning(text: &str) -> Option<(Option<RequestId>, ErrorData)> {
+    #[derive(Deserialize)]
+    struct Begins {
+        id: RequestId,
+        method: String,
+        #[serde(default)]
+        params: serde_json::Value,
+    }
+    let begins: Begins =
+        serde_json::from_str(text).ok().filter(|begins: &Begins| begins.method == "initialize")?;
+    let error = serde_json::from_value::<InitializeRequestParams>(begins.params).err()?;
+    let text = bounded(format!("the parameters of initialize are malformed: {error}"), 500);
+    Some((Some(begins.id), ErrorData::invalid_params(text, None)))
+}
+
+/// Says as JSON-RPC what is refused in plain text, by rmcp and by the layers around it: clients read one kind of answer.
+pub(crate) async fn worded(request: Request, next: Next) -> Response {
+    /// Bytes of a refusal in plain text.
+    const MAX: usize = 4 << 10;
+    let ours = request.method() == Method::POST && request.uri().path().starts_with("/mcp");
+    let response = next.run(request).await;
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    if !ours || !refused || kind.starts_with("application/json") || kind.starts_with("text/event-stream") {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    // rmcp 3.11, when a session is ended while a request of it is on its way.
+    let gone =
+        parts.status == StatusCode::INTERNAL_SERVER_ERROR && text.contains("Session service terminated");
+    let (text, error): (_, fn(String) -> ErrorData) = match parts.status {
+        _ if gone => {
+            parts.status = StatusCode::NOT_FOUND;
+            ("the session has ended".to_owned(), |text| ErrorData::invalid_request(text, None))
+        }
+        status if status.is_server_error() => (text, |text| ErrorData::internal_error(text, None)),
+        status if text.is_empty() => (status.to_string(), |text| ErrorData::invalid_request(text, None)),
+        _ => (text, |text| ErrorData::invalid_request(text, None)),
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(parts, Body::from(error_json(None, error(text))))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Auth, McpServer, Sources,
     admin::{Admin, Token},
-    body::{limit, refuse},
+    body::{limit, refuse, worded},
     guard::{Guard, guard},
 };
 use crate::{app, config::HttpSettings};
@@ -94,7 +94,8 @@ pub(crate) async fn serve(
         .merge(admin)
         .layer(middleware::from_fn_with_state(settings.max_request, refuse))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
-        .layer(middleware::from_fn_with_state(hosts, guard));
+        .layer(middleware::from_fn_with_state(hosts, guard))
+        .layer(middleware::from_fn(worded));
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

@@ -4,6 +4,7 @@
 mod ask;
 mod link;
 mod listings;
+mod malformed;
 mod sessions;
 mod tasks;
 
@@ -14,16 +15,16 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
-        CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetTaskParams,
-        GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        Reference, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+        CustomRequest, CustomResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        MetaObject, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, Reference,
+        ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+        Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value, json};
-use skillhost_core::{Completing, Subject, text::bounded};
+use skillhost_core::{Completing, Subject};
 use skillhost_pipeline::{
     Dispatcher, FeatureRequest, FeatureResponse, Given, Request, Response, Tasks, Wanted,
 };
@@ -287,7 +288,7 @@ impl ServerHandler for McpServer {
                 },
             };
             if let Some(asking) = response.asked.take() {
-                return Ok(ask::required(asking)?.into());
+                return Ok(ask::required(asking, (response.id, &response.correlation_id))?.into());
             }
             let mut result = reply::to_mcp(response)?;
             if link::is_stateless(&cx)
@@ -313,7 +314,7 @@ impl ServerHandler for McpServer {
             let wanted = Wanted::Prompt { name: request.name, arguments };
             let mut response = self.served(wanted, given, &cx).await?;
             match response.asked.take() {
-                Some(asking) => Ok(ask::required(asking)?.into()),
+                Some(asking) => Ok(ask::required(asking, (response.id, &response.correlation_id))?.into()),
                 None => Ok(reply::prompt(response)?.into()),
             }
         })
@@ -330,7 +331,7 @@ impl ServerHandler for McpServer {
             let uri = request.uri;
             let mut response = self.served(Wanted::Resource(uri.clone()), given, &cx).await?;
             match response.asked.take() {
-                Some(asking) => Ok(ask::required(asking)?.into()),
+                Some(asking) => Ok(ask::required(asking, (response.id, &response.correlation_id))?.into()),
                 None => Ok(reply::resource(&uri, response)?.into()),
             }
         })
@@ -431,7 +432,7 @@ impl ServerHandler for McpServer {
         request: CustomRequest,
         _cx: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        Err(refused(request))
+        Err(malformed::refused(request))
     }
 
     async fn on_initialized(&self, cx: NotificationContext<RoleServer>) {
@@ -439,36 +440,11 @@ impl ServerHandler for McpServer {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        self.session.expect(&self.inner.sources);
         Some(requested.supported_by(&self.inner.info.capabilities))
     }
 
     async fn listen(&self, cx: SubscriptionContext) -> Result<(), ErrorData> {
-        sessions::listen(&cx, &self.inner.sources).await
-    }
-}
-
-/// Why a request that rmcp does not know is refused.
-fn refused(request: CustomRequest) -> ErrorData {
-    fn problem<T: serde::de::DeserializeOwned>(params: Value) -> Option<serde_json::Error> {
-        serde_json::from_value::<T>(params).err()
-    }
-    let params = request.params.unwrap_or_default();
-    let problem = match &*request.method {
-        "tools/call" => problem::<CallToolRequestParams>(params),
-        "prompts/get" => problem::<GetPromptRequestParams>(params),
-        "resources/read" => problem::<ReadResourceRequestParams>(params),
-        "completion/complete" => problem::<CompleteRequestParams>(params),
-        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => {
-            problem::<PaginatedRequestParams>(params)
-        }
-        _ => None,
-    };
-    let method = bounded(request.method, 100);
-    match problem {
-        Some(error) => {
-            let text = bounded(format!("the parameters of {method} are malformed: {error}"), 500);
-            ErrorData::invalid_params(text, None)
-        }
-        None => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method `{method}`"), None),
+        sessions::listen(&cx, &self.session, &self.inner.sources).await
     }
 }

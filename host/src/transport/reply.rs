@@ -13,7 +13,8 @@ use rmcp::{
 };
 use serde_json::{Map, Value, json};
 use skillhost_core::{
-    Block, Content, Effect, Failure, FailureKind, Hint, Outcome, Reply, ResourceBody, Role, text::bounded,
+    Block, CallId, Content, Effect, Failure, FailureKind, Hint, Outcome, Reply, ResourceBody, Role,
+    text::bounded,
 };
 use skillhost_pipeline::{FeatureResponse, Response, StandIn};
 use skillhost_policy::Findings;
@@ -38,9 +39,8 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
             meta.insert(format!("{OURS}failure"), described(failure, response.effect));
         }
     }
+    meta.extend(identified(response.id, &response.correlation_id));
     let mut ours = |key: &str, value: Value| meta.insert(format!("{OURS}{key}"), value);
-    ours("call_id", response.id.to_string().into());
-    ours("correlation_id", (*response.correlation_id).into());
     if response.attempts > 0 {
         ours("attempt", response.attempts.into());
     }
@@ -268,6 +268,14 @@ fn own(meta: Option<Map<String, Value>>) -> Option<MetaObject> {
     (!own.is_empty()).then_some(MetaObject(own))
 }
 
+/// What names a call in its `_meta`.
+pub(super) fn identified(call: CallId, correlation: &str) -> Map<String, Value> {
+    let ours = |key: &str| format!("{OURS}{key}");
+    [(ours("call_id"), call.to_string().into()), (ours("correlation_id"), correlation.into())]
+        .into_iter()
+        .collect()
+}
+
 fn block(block: Block) -> ContentBlock {
     let meta = block.meta.map(MetaObject);
     let annotations = wording::annotations(block.annotations.as_ref());
@@ -316,7 +324,7 @@ fn contents(resource: skillhost_core::ResourceContents) -> ResourceContents {
 
 #[cfg(test)]
 mod tests {
-    use skillhost_core::{CallId, Usage};
+    use skillhost_core::Usage;
 
     use super::*;
 

@@ -42,6 +42,7 @@ pub(crate) async fn serve(
         ended.cancel();
     });
     let transport = Lines {
+        begun: false,
         input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
     };
@@ -59,6 +60,8 @@ pub(crate) async fn serve(
 }
 
 struct Lines {
+    /// Whether a request has come. rmcp 3.11 ends when something else comes first.
+    begun: bool,
     input: FramedRead<Stdin, Codec>,
     output: Arc<Mutex<FramedWrite<Stdout, LinesCodec>>>,
 }
@@ -118,7 +121,14 @@ impl Transport<RoleServer> for Lines {
                 Ok(Line::Text(line)) => match serde_json::from_str(&line) {
                     // A request whose `id` cannot be one looks like a notification.
                     Ok(JsonRpcMessage::Notification(_)) if refusal::asks(&line) => refusal::of(&line),
-                    Ok(message) => return Some(message),
+                    Ok(message) => {
+                        self.begun |= matches!(message, JsonRpcMessage::Request(_));
+                        if self.begun {
+                            return Some(message);
+                        }
+                        tracing::debug!("a message before the first request was left out");
+                        None
+                    }
                     Err(_) => refusal::of(&line),
                 },
             };

@@ -31,6 +31,10 @@ impl Changes {
         Self { skill, announced: HashSet::new(), notices }
     }
 
+    pub(crate) fn has(&self, change: &Announced) -> bool {
+        self.announced.contains(change)
+    }
+
     /// Note a change; whether there was room for it.
     pub(crate) fn note(&mut self, change: Announced) -> bool {
         if self.announced.len() >= MAX && !self.announced.contains(&change) {

@@ -19,6 +19,11 @@ const CORE_INSTANCES: u32 = 24;
 /// Kept mapped between calls, which saves page faults.
 const KEEP_RESIDENT: usize = 1 << 20;
 
+/// Slots that nobody uses may stay mapped to the component that had them last, which saves mapping it for its next call. A
+/// replaced component stays in memory for as long as one is (wasmtime 48 misses those whose decommit is still queued), so
+/// there are few: under load hardly any slot is unused.
+const WARM: u32 = 16;
+
 /// Everything that decides about generated code.
 pub(crate) fn codegen() -> Config {
     let mut config = Config::new();
@@ -48,6 +53,7 @@ pub(crate) fn running(settings: &EngineSettings) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .decommit_batch_size(32)
+        .max_unused_warm_slots(WARM)
         .pagemap_scan(Enabled::Auto);
     let mut config = codegen();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -17,7 +17,7 @@ use crate::{
     grants::open::{self, Surroundings},
     guest::Guests,
     http,
-    sandbox::Sandbox,
+    sandbox::{Offered, Sandbox},
     state::State,
 };
 
@@ -201,8 +201,11 @@ impl Engine {
         let interfaces = Interfaces::of(&code, &inner.engine);
         interfaces.check_exports().map_err(LoadError::Contract)?;
         let pre = inner.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
-        let sandbox =
-            |limits| Arc::new(Sandbox { name: name.clone(), limits, granted: Arc::clone(&granted) });
+        let offered = Arc::new(Offered::default());
+        let sandbox = |limits| {
+            let (granted, offered) = (Arc::clone(&granted), Arc::clone(&offered));
+            Arc::new(Sandbox { name: name.clone(), limits, granted, offered })
+        };
         let by_tool = own_limits.into_iter().map(|(tool, limits)| (tool, sandbox(limits))).collect();
         let skill = Skill::new(sandbox(limits), by_tool, pre, Arc::clone(&inner.guests))
             .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
@@ -227,6 +230,7 @@ impl Engine {
                 tool.name
             )));
         }
+        skill.sandbox.offered.set(&features);
         Ok((tools, features))
     }
 

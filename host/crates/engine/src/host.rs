@@ -71,6 +71,12 @@ impl Host for State {
         if uri.len() > MAX_URI {
             return Err(HostError::Invalid(format!("a URI has at most {MAX_URI} bytes")));
         }
+        // What it says is there from now on is listed when the call is over.
+        let listed_anew = self.changes.has(&Announced::Listing(Kind::Resources));
+        if self.call.is_some() && !listed_anew && !self.sandbox.offered.has(&uri) {
+            let uri = bounded(uri, MAX_NAME);
+            return Err(HostError::Invalid(format!("`{uri}` is none of the resources that the skill lists")));
+        }
         self.changed(Announced::Resource(uri))
     }
 

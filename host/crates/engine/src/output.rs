@@ -282,6 +282,7 @@ mod tests {
                 redactor: Redactor::new(["correct horse".to_owned()].iter()),
                 ..Granted::default()
             }),
+            offered: Arc::default(),
         }))
     }
 

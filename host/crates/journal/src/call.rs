@@ -117,7 +117,7 @@ pub struct Key {
 pub struct Intent {
     /// The call.
     pub id: CallId,
-    /// Whether it is made again with answers to what it asked: what was written down of it then is replaced.
+    /// Whether it may have ended with questions before, and is made again: what was written down of it then is replaced.
     pub again: bool,
     /// The tool's full name.
     pub tool: String,

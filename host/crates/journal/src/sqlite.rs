@@ -312,6 +312,10 @@ impl Tasks for Sqlite {
         self.readers.run(move |db| tasks::get(db, id))
     }
 
+    fn task_of(&self, call: CallId) -> Answer<Option<Task>> {
+        self.readers.run(move |db| tasks::of(db, call))
+    }
+
     fn change_task(&self, id: TaskId, epoch: u64, change: TaskChange, now: Timestamp) -> Answer<bool> {
         self.writer.run(move |db, owner| tasks::change(db, owner, (id, epoch), &change, now))
     }

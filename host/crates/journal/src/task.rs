@@ -82,6 +82,9 @@ pub trait Tasks: Send + Sync {
     /// A task.
     fn task(&self, id: TaskId) -> Answer<Option<Task>>;
 
+    /// The task whose call this is, when it has not ended.
+    fn task_of(&self, call: CallId) -> Answer<Option<Task>>;
+
     /// Change a task that has not ended and is of this epoch. False when it is not.
     fn change_task(&self, id: TaskId, epoch: u64, change: TaskChange, now: Timestamp) -> Answer<bool>;
 }

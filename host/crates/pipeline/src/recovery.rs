@@ -81,6 +81,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) priority: Option<Priority>,
     pub(crate) key: Option<Key>,
     pub(crate) step: Option<StepOf>,
+    /// Whether it may have ended with questions before.
+    pub(crate) again: bool,
 }
 
 /// What a call was before the run that has ended now.
@@ -201,7 +203,7 @@ impl Recovery {
         let Plan { tool, call, entry, policy, .. } = plan;
         Ok(Intent {
             id: call.id,
-            again: call.round.is_some(),
+            again: plan.again,
             tool: (*tool).to_owned(),
             skill: entry.skill.as_str().to_owned(),
             digest: entry.digest,

@@ -137,6 +137,7 @@ impl Scope {
             priority: None,
             key,
             step: Some(self.step()),
+            again: self.call.round.is_some(),
         }
     }
 

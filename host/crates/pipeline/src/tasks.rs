@@ -24,6 +24,9 @@ use crate::{
 /// Attempts to change a task that others change as well.
 const TRIES: usize = 8;
 
+/// How often a task that runs here is looked at: another process may have been told to give it up.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Writes down how a call ended, as clients are told it.
 type Ended = dyn Fn(Response) -> String + Send + Sync;
 
@@ -257,28 +260,55 @@ impl Tasks {
     fn drive(&self, id: TaskId, call: CallId, request: Request) {
         let cancel = CancellationToken::new();
         self.inner.running().insert(id, cancel.clone());
+        let gives_up = cancel.clone();
         let request = Request {
             id: Some(call),
             asked: Asked { task: true, ..request.asked },
             // Nobody listens: the client has its answer.
             link: Arc::new(NoClient),
             client: ClientFeatures { progress: false, ..request.client },
-            cancel,
+            cancel: gives_up,
             ..request
         };
         let this = self.clone();
         let work = async move {
-            let response = this.inner.dispatcher.call(request).await;
+            let call = this.inner.dispatcher.call(request);
+            tokio::pin!(call);
+            let response = loop {
+                tokio::select! {
+                    response = &mut call => break response,
+                    // The journal is all that processes share.
+                    () = tokio::time::sleep(LOOK), if !cancel.is_cancelled() => {
+                        if this.given_up(id).await {
+                            cancel.cancel();
+                        }
+                    }
+                }
+            };
             this.settle(id, response).await;
             this.inner.running().remove(&id);
         };
         drop(self.inner.dispatcher.track(work.instrument(tracing::info_span!("task"))));
     }
 
+    /// Whether a client has given the task up, through whichever process.
+    async fn given_up(&self, id: TaskId) -> bool {
+        let found = self.inner.recovery.journal().task(id).await;
+        found.ok().flatten().is_some_and(|task| task.state == TaskState::Cancelled)
+    }
+
     async fn settle(&self, id: TaskId, response: Response) {
         let mut response = response;
         let change = match response.asked.take() {
             Some(asked) => self.asks(id, asked),
+            // It was turned away before it began; the next process runs it.
+            None if response
+                .result
+                .as_ref()
+                .is_err_and(|failure| failure.kind == FailureKind::ShuttingDown) =>
+            {
+                return;
+            }
             // The queue has it now.
             None if response.standing.as_ref().is_some_and(Standing::goes_on) => return,
             None => Ok(TaskChange::End((self.inner.ended)(response))),
@@ -410,6 +440,12 @@ impl Inner {
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, CancellationToken>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What of a task's request is kept nowhere else: what its client can do, and its answers.
+pub(crate) fn client(recovery: &Recovery, task: &Task) -> Result<(ClientFeatures, Option<Given>), Failure> {
+    let kept: Kept = recovery.open_task(task.id, &task.request)?;
+    Ok((ClientFeatures { progress: false, ..kept.client }, kept.given))
 }
 
 impl Kept {

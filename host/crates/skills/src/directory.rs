@@ -484,7 +484,8 @@ impl Keeper {
         let before = Arc::clone(&self.publish.borrow());
         let (catalog, owners) =
             listing::catalog(&self.slots, &self.owners, &self.builtin, &before, &announced);
-        self.owners = owners;
+        // Until all have had their chance, names are nobody's: who compiles first must not have them for good.
+        self.owners = if self.settled { owners } else { AllOwners::default() };
         let catalog = Catalog { settled: self.settled, refused: self.refused.clone(), ..catalog };
         self.publish.send_replace(Arc::new(catalog));
     }

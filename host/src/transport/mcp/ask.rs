@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rmcp::{
     ErrorData, RoleServer,
-    model::{InputRequest, InputRequiredResult, ServerRequest},
+    model::{InputRequest, InputRequiredResult, MetaObject, ServerRequest},
     service::{PeerRequestOptions, RequestContext, ServiceError},
 };
 use serde_json::{Value, json};
-use skillhost_core::{Ask, Question};
+use skillhost_core::{Ask, CallId, Question};
 use skillhost_pipeline::{Asking, Given};
+
+use crate::transport::reply;
 
 /// What came back with a request.
 pub(super) fn given(answers: Option<BTreeMap<String, Value>>, state: Option<String>) -> Option<Given> {
@@ -17,14 +19,19 @@ pub(super) fn given(answers: Option<BTreeMap<String, Value>>, state: Option<Stri
     (given != Given::default()).then_some(given)
 }
 
-/// The result that asks, for a client of 2026-07-28.
-pub(super) fn required(asking: Asking) -> Result<InputRequiredResult, ErrorData> {
+/// The result that asks, for a client of 2026-07-28. It tells the call, which is the same in all rounds.
+pub(super) fn required(
+    asking: Asking,
+    (call, correlation): (CallId, &str),
+) -> Result<InputRequiredResult, ErrorData> {
     let requests = asking
         .questions
         .iter()
         .map(|question| Ok((question.key.clone(), request(question)?)))
         .collect::<Result<_, ErrorData>>()?;
-    Ok(InputRequiredResult::new(Some(requests), Some(asking.state)))
+    let mut required = InputRequiredResult::new(Some(requests), Some(asking.state));
+    required.meta = Some(MetaObject(reply::identified(call, correlation)));
+    Ok(required)
 }
 
 /// Ask a client of an older era, all questions at once, and bring what it answers into the form of the newer one.

@@ -2,7 +2,7 @@
 //! having asked, but for resources; those of 2026-07-28 over streams that they open for it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -28,7 +28,12 @@ const MAX_SUBSCRIPTIONS: usize = 1_000;
 pub(super) struct Session {
     pub(super) listening: Listening,
     subscribed: Mutex<BTreeSet<String>>,
+    /// Made before a stream is acknowledged, so that nothing falls between that and its first look.
+    early: Mutex<VecDeque<News>>,
 }
+
+/// Streams that may be about to be acknowledged on one connection.
+const EARLY: usize = 64;
 
 impl Session {
     pub(super) fn subscribe(&self, uri: String) -> Result<(), ErrorData> {
@@ -43,6 +48,14 @@ impl Session {
 
     pub(super) fn unsubscribe(&self, uri: &str) {
         self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).remove(uri);
+    }
+
+    /// A stream is about to be acknowledged.
+    pub(super) fn expect(&self, sources: &Sources) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that came to nothing is left over.
+        early.truncate(EARLY - 1);
+        early.push_back(News::new(sources));
     }
 
     /// Which of these it listens to.
@@ -184,8 +197,13 @@ impl Session {
 }
 
 /// Serve one stream of a client of 2026-07-28.
-pub(super) async fn listen(cx: &SubscriptionContext, sources: &Sources) -> Result<(), ErrorData> {
-    let mut news = News::new(sources);
+pub(super) async fn listen(
+    cx: &SubscriptionContext,
+    session: &Session,
+    sources: &Sources,
+) -> Result<(), ErrorData> {
+    let early = session.early.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let mut news = early.unwrap_or_else(|| News::new(sources));
     let accepted = cx.accepted().clone();
     let access = super::link::identity(&cx.request_context().extensions).access;
     let wanted = accepted.resource_subscriptions.into_iter().flatten();

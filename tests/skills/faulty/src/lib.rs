@@ -3,6 +3,7 @@
 #![cfg(target_family = "wasm")]
 
 mod effects;
+mod features;
 mod files;
 mod keeping;
 mod mode;

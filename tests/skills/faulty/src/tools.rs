@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, net::SocketAddrV4, time::Duration};
 
-use crate::{effects, files, keeping, network};
+use crate::{effects, features, files, keeping, network};
 use skillhost_sdk::prelude::{Deserialize, JsonSchema, Serialize, log, tool};
 use skillhost_sdk::{
     Annotations, Content, ContentBlock, Context, Definition, Failure, InputRequired, Outcome, Pause, Reply,
@@ -59,6 +59,8 @@ pub(crate) const ALL: &[Definition] = &[
     keeping::keep::definition(),
     keeping::config::definition(),
     keeping::leak::definition(),
+    features::shout::definition(),
+    features::changed::definition(),
 ];
 
 /// Computes for ever.

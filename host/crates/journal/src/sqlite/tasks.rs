@@ -50,6 +50,15 @@ pub(super) fn get(db: &Connection, id: TaskId) -> Result<Option<Task>, JournalEr
     })
 }
 
+/// The task whose call this is, when it has not ended.
+pub(super) fn of(db: &Connection, call: CallId) -> Result<Option<Task>, JournalError> {
+    let id = db
+        .prepare_cached("SELECT id FROM tasks WHERE call = ?1 AND state <= 1")
+        .and_then(|mut query| query.query_row([call.as_bytes()], |row| row.get(0)).optional())
+        .map_err(failed)?;
+    id.map_or(Ok(None), |id| get(db, TaskId::from_bytes(id)))
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Task> {
     let time = |column| row.get::<_, i64>(column).map(|ms| Timestamp(ms.unsigned_abs()));
     Ok(Task {

@@ -158,7 +158,7 @@ impl Dispatcher {
                     return Ok(answered(held, promises, run));
                 }
                 self.charge(through, &call.caller).await?;
-                begin = Some(Begin { key, durable, priority });
+                begin = Some(Begin { key, durable, priority, task });
             }
             _ => self.charge(through, &call.caller).await?,
         }
@@ -346,6 +346,7 @@ impl Abandoned<'_> {
             priority: None,
             key: None,
             step: None,
+            again: false,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Begin {
     pub(super) key: Option<Key>,
     pub(super) durable: bool,
     pub(super) priority: Option<Priority>,
+    /// A run of it that a dead process left may have ended with questions.
+    pub(super) task: bool,
 }
 
 impl Begin {
@@ -45,8 +47,8 @@ impl Begin {
         cancel: &CancellationToken,
     ) -> Result<Option<Held>, Failure> {
         scope.write_down_above().await?;
-        let Self { key, durable, priority } = self;
-        let plan = Plan { durable, priority, ..scope.plan(key) };
+        let Self { key, durable, priority, task } = self;
+        let plan = Plan { durable, priority, again: call.round.is_some() || task, ..scope.plan(key) };
         loop {
             if let Some((lease, before)) = recovery.begin(&plan).await? {
                 scope.begun(lease, before);
@@ -175,7 +177,11 @@ impl Work {
             return finished;
         };
         before.attended &= attended.load(Ordering::Relaxed);
-        let effect = effect_of(&finished.result, &finished.tally);
+        // What only reads has changed nothing, however it ended.
+        let effect = match cacheable(&entry.spec.annotations) {
+            true => Effect::None,
+            false => effect_of(&finished.result, &finished.tally),
+        };
         let attempt = earlier.saturating_add(finished.tally.attempts);
         let ended = Ended {
             result: finished.result.as_ref(),

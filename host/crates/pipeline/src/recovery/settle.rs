@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use skillhost_core::{Effect, Failure, Reply};
+use skillhost_core::{Effect, Failure, FailureKind, Reply};
 use skillhost_journal::{Afterwards, Ending, Lease, Left, Problem, SagaLease, Settled, Timestamp, Token};
 use skillhost_policy::{
     RedeliveryPolicy,
@@ -129,6 +129,10 @@ impl Recovery {
         let own = if before.unknown_effect { Effect::Unknown } else { ended.effect };
         // What may run twice need not be taken back before it does.
         let harmless = before.durable && before.safe;
+        // The client of its task is asked in a round of its own. This one has done nothing, and those before it may run twice.
+        if failure.kind == FailureKind::InputRequired && harmless && !ended.steps {
+            return (Ending::Failed(Problem::of(failure, Effect::None)), None);
+        }
         let own_is_due = ended.undoable && own == Effect::Unknown && !harmless;
         let judge = |effect| {
             let run = FailedRun {

@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{AILING, Before, Ended, Letters, POLL, Recovery, arguments};
-use crate::{Asked, Dispatcher, Request, Resume};
+use super::{AILING, Before, Ended, Letters, POLL, Recovery, arguments, unavailable};
+use crate::{Asked, Dispatcher, Request, Resume, tasks};
 
 /// Roll-backs that are begun at once.
 const SAGAS: u32 = 64;
@@ -201,6 +201,10 @@ impl Recovery {
                 tracing::info!(call_id = %record.id, failed_with = %record.digest, runs_with = %entry.digest, "recovery: the skill has changed since; the version that is loaded now is used");
             }
         }
+        // The client of a task asks for the result, and can be asked.
+        let task = self.journal.task_of(record.id).await.map_err(|error| unavailable(&error))?;
+        let (client, given) =
+            task.map_or(Ok((ClientFeatures::default(), None)), |task| tasks::client(self, &task))?;
         Ok(Request {
             id: None,
             tool: record.tool.clone(),
@@ -209,13 +213,13 @@ impl Recovery {
             correlation_id: Some(record.correlation_id.clone()),
             caller: record.caller.clone(),
             access: skillhost_core::Access::default(),
-            client: ClientFeatures::default(),
+            client,
             link: Arc::new(NoClient),
             // Nobody is there to give up on it.
             cancel: CancellationToken::new(),
             parent: None,
             asked: Asked { saga: self.saga_of(record.id).await, ..Asked::default() },
-            given: None,
+            given,
             resume: Some(Resume { lease, before, attempts: record.attempts, version }),
         })
     }

@@ -263,6 +263,10 @@ impl Tasks for Immediate {
         self.now(|inner| inner.task(id))
     }
 
+    fn task_of(&self, call: CallId) -> Answer<Option<Task>> {
+        self.now(|inner| inner.task_of(call))
+    }
+
     fn change_task(&self, id: TaskId, epoch: u64, change: TaskChange, now: Timestamp) -> Answer<bool> {
         self.now(|inner| inner.change_task(id, epoch, change, now))
     }

@@ -172,7 +172,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(work);
-    // A blocking read of stdin never ends by itself.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    // The journal is closed meanwhile, on a busy disk, too; only a blocking read of stdin never ends by itself.
+    runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }

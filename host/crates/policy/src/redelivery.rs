@@ -136,6 +136,7 @@ fn is_callers_to_mend(kind: FailureKind) -> bool {
     matches!(
         kind,
         FailureKind::InvalidInput
+            | FailureKind::Denied
             | FailureKind::MissingCapability
             | FailureKind::InputRequired
             | FailureKind::InvalidAnswers

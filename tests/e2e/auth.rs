@@ -259,7 +259,7 @@ fn access_tokens_of_an_authorization_server() {
     let keys = keys();
     let resource = "https://tools.example/mcp";
     let host = samples().config(&format!(
-        "[auth]\nresource = \"{resource}\"\nissuers = [\"{ISSUER}\"]\njwks = \"{}\"\n{SCOPES}",
+        "[auth]\nresource = \"{resource}\"\nissuer = \"{ISSUER}\"\njwks = \"{}\"\n{SCOPES}",
         keys.url
     ));
     let server = host.serve();
@@ -312,12 +312,14 @@ fn access_tokens_of_an_authorization_server() {
 fn mistakes_show_before_anybody_calls() {
     for (config, why) in [
         ("[auth]\ntokens = \"/nowhere/tokens\"", "/nowhere/tokens"),
-        ("[auth]\nissuers = [\"https://a\"]", "jwks"),
-        ("[auth]\njwks = \"keys.json\"", "issuers"),
-        ("[auth]\nissuers = [\"https://a\"]\njwks = \"http://a.example/keys\"", "https"),
-        ("[auth]\nissuers = [\"https://a\"]\njwks = \"/nowhere/keys\"", "/nowhere/keys"),
+        ("[auth]\nissuer = \"https://a\"", "jwks"),
+        ("[auth]\njwks = \"keys.json\"", "issuer"),
+        ("[auth]\nissuer = \"https://a\"\njwks = \"http://a.example/keys\"", "https"),
+        ("[auth]\nissuer = \"https://a\"\njwks = \"/nowhere/keys\"", "/nowhere/keys"),
         ("[auth.scopes]\nread = [\"*\"]", "nobody is asked"),
         ("[auth]\nresource = \"tools.example\"", "URL"),
+        ("[auth]\nresource = \"https://tools.example\"", "nobody is asked"),
+        ("[auth]\naudience = [\"a\"]", "nobody is asked"),
     ] {
         let host = samples().config(config);
         for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0"]] {
@@ -326,6 +328,52 @@ fn mistakes_show_before_anybody_calls() {
             assert!(!output.status.success() && text.contains(why), "{config}: {command:?}: {text}");
         }
     }
-    let output = samples().run(&["auth", "token", "a/b"]);
-    assert!(!output.status.success());
+    for name in ["a/b", "#x", "a b", ""] {
+        let output = samples().run(&["auth", "token", name]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains("name"), "{name}: {text}");
+    }
+}
+
+/// Whatever else is wrong with a request: its tool is none of its caller's, now and after a restart.
+#[test]
+fn no_task_reaches_beyond_scopes() {
+    let host = guarded(empty().config("[skills.whole.grants]\nkeyvalue = true\n"), SCOPES);
+    host.put("whole.wasm", &component("whole.wasm"));
+    host.put("conformance.wasm", &component("fixtures/conformance.wasm"));
+    let (poor, rich) = (token(&host, "poor", &["read"]), token(&host, "rich", &["all"]));
+    let server = host.serve();
+    let asks = caller(&server, &rich).call("conformance_confirm_delete", json!({"filename": "a"}));
+    let id =
+        asks.message["result"]["taskId"].as_str().unwrap_or_else(|| panic!("{}", asks.message)).to_owned();
+    for more in [json!({"uri": 5}), json!({"arguments": {"filename": "a", "tool": 7}})] {
+        let mut params = json!({"name": "conformance_confirm_delete", "arguments": {"filename": "a"}});
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = caller(&server, &poor).post("tools/call", params);
+        assert!(answer.message["result"]["taskId"].is_null(), "{}", answer.message);
+        assert!(answer.status == 403 || answer.message["result"]["isError"] == true, "{}", answer.message);
+    }
+    // Its token holds less from now on.
+    let file = host.root().join("tokens");
+    let narrowed = std::fs::read_to_string(&file).unwrap().replace(" all", " read");
+    std::fs::write(&file, narrowed).unwrap();
+    let found = eventually(|| {
+        let answer = caller(&server, &rich).post("tasks/get", json!({"taskId": id}));
+        answer.message["error"].is_object().then_some(answer)
+    });
+    assert_eq!(found.message["error"]["code"], -32602, "{}", found.message);
+    let answers = json!({"confirm": {"action": "accept", "content": {"confirm": true}}});
+    let answer =
+        caller(&server, &rich).post("tasks/update", json!({"taskId": id, "inputResponses": answers}));
+    assert_eq!(answer.message["error"]["code"], -32602, "{}", answer.message);
+}
+
+/// Paths in a configuration are those beside it, wherever the host is started.
+#[test]
+fn files_are_found_beside_the_configuration() {
+    let host = samples().config("[auth]\ntokens = \"tokens\"");
+    token(&host, "ci", &[]);
+    let mut command = host.command(&["config", "check"]);
+    let output = command.current_dir("/").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

@@ -71,7 +71,11 @@ impl Config {
             Command::Show { effective: None, json: true } => out::json(&raw.filled())?,
             Command::Show { effective: None, json: false } => out::text(&toml::to_string(&raw.filled())?)?,
             _ => {
-                Auth::open(&settings.http.auth, &settings.http.listen.to_string(), &clock())?;
+                Auth::open(
+                    &settings.http.auth,
+                    (&settings.http.listen.to_string(), settings.http.max_request),
+                    &clock(),
+                )?;
                 granted(&settings)?;
             }
         }

@@ -32,6 +32,9 @@ pub(crate) fn read(path: &Path) -> Result<Raw, ConfigError> {
             *relative = folder.join(&relative);
         }
     }
+    if let Some(jwks) = raw.auth.jwks.as_mut().filter(|jwks| !jwks.is_empty() && !jwks.contains("://")) {
+        *jwks = folder.join(&jwks).to_string_lossy().into_owned();
+    }
     Ok(raw)
 }
 
@@ -61,7 +64,8 @@ fn paths(raw: &mut Raw) -> impl Iterator<Item = &mut PathBuf> {
         Some(raw::Secret::File(file)) => Some(&mut file.file),
         _ => None,
     };
-    [&mut raw.server.skills, &mut raw.server.data].into_iter().flatten().chain(token).chain(granted)
+    let ours = [&mut raw.server.skills, &mut raw.server.data, &mut raw.auth.tokens];
+    ours.into_iter().flatten().chain(token).chain(granted)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Raw, ConfigError> {

@@ -123,7 +123,6 @@ impl Raw {
         fill(&mut sagas.on_expiry, raw::OnExpiry::Keep);
         fill(&mut sagas.patience, recovery.undo_patience);
         let auth = &mut self.auth;
-        fill(&mut auth.issuers, vec![]);
         fill(&mut auth.audience, vec![]);
         fill(&mut auth.scopes, BTreeMap::new());
         let tasks = &mut self.tasks;

@@ -22,7 +22,7 @@ use axum::{
     routing::get,
 };
 use headers::{Authorization, HeaderMapExt as _, authorization::Bearer};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use skillhost_core::{Access, Caller, Clock, access::stands_for};
 
@@ -60,6 +60,8 @@ pub(crate) struct Auth {
     /// The URI of this server, as authorization servers know it.
     resource: String,
     owners: Owners,
+    /// Bytes of a request.
+    max_request: usize,
 }
 
 impl Auth {
@@ -69,7 +71,7 @@ impl Auth {
     /// When a file cannot be read, or holds something else.
     pub(crate) fn open(
         settings: &AuthSettings,
-        address: &str,
+        (address, max_request): (&str, usize),
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Option<Arc<Self>>> {
         if !settings.is_asked() {
@@ -90,6 +92,7 @@ impl Auth {
             scopes: scopes.collect(),
             resource,
             owners: Owners::default(),
+            max_request,
         })))
     }
 
@@ -104,14 +107,21 @@ impl Auth {
             let metadata = metadata.clone();
             async move { Json(metadata) }
         };
-        guarded.route(METADATA, get(tell.clone())).route(&format!("{METADATA}/mcp"), get(tell))
+        let own = self.path().filter(|path| *path != "mcp" && is_plain(path));
+        let guarded =
+            guarded.route(METADATA, get(tell.clone())).route(&format!("{METADATA}/mcp"), get(tell.clone()));
+        match own {
+            // As clients know it, whatever stands in front of it.
+            Some(path) => guarded.route(&format!("{METADATA}/{path}"), get(tell)),
+            None => guarded,
+        }
     }
 
     fn metadata(&self) -> serde_json::Value {
         let scopes: Vec<_> = self.scopes.iter().map(|(scope, _)| scope).collect();
         json!({
             "resource": self.resource,
-            "authorization_servers": self.oauth.as_ref().map(OAuth::issuers).unwrap_or_default(),
+            "authorization_servers": self.oauth.iter().map(OAuth::issuer).collect::<Vec<_>>(),
             "scopes_supported": scopes,
             "bearer_methods_supported": ["header"],
             "resource_name": "skillhost",
@@ -162,15 +172,20 @@ impl Auth {
             .unwrap_or(HeaderValue::from_static("Bearer"))
     }
 
+    /// The path of this resource, without slashes around it.
+    fn path(&self) -> Option<&str> {
+        let (_, rest) = self.resource.split_once("://")?;
+        let (_, path) = rest.split_once('/')?;
+        let path = path.split('?').next()?.trim_matches('/');
+        (!path.is_empty()).then_some(path)
+    }
+
     /// Where the metadata of this resource stands (RFC 9728, 3.1).
     fn metadata_url(&self) -> String {
         let (scheme, rest) = self.resource.split_once("://").unwrap_or(("http", &self.resource));
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let path = path.trim_end_matches('/');
-        if path.is_empty() {
-            return format!("{scheme}://{authority}{METADATA}");
-        }
-        format!("{scheme}://{authority}{METADATA}/{path}")
+        let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        let path = self.path().map(|path| format!("/{path}")).unwrap_or_default();
+        format!("{scheme}://{authority}{METADATA}{path}")
     }
 
     fn unauthorized(&self, error: &[(&str, &str)], text: &str) -> Response {
@@ -205,9 +220,8 @@ async fn authenticate(State(auth): State<Arc<Auth>>, mut request: Request, next:
     }
     if !identity.access.is_full() {
         let (parts, body) = request.into_parts();
-        // What is outside has read it already, and bounded it.
-        let Ok(body) = to_bytes(body, usize::MAX).await else {
-            return (StatusCode::BAD_REQUEST, "the request cannot be read\n").into_response();
+        let Ok(body) = to_bytes(body, auth.max_request).await else {
+            return (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n").into_response();
         };
         if let Some(name) = target(&body).filter(|name| !identity.access.allows(name)) {
             tracing::warn!(
@@ -234,8 +248,14 @@ async fn authenticate(State(auth): State<Arc<Auth>>, mut request: Request, next:
     response
 }
 
+/// Whether it can be a route as it stands.
+fn is_plain(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte))
+}
+
 /// What a request is about: the tool, the prompt, or the resource. None for what belongs to everybody, the host's own tools
-/// among it: they are about their caller's own calls.
+/// among it: they are about their caller's own calls. None also for what cannot be read: only the status depends on it, the
+/// pipeline asks for itself.
 fn target(body: &Bytes) -> Option<String> {
     #[derive(Deserialize)]
     struct Asked {
@@ -246,9 +266,21 @@ fn target(body: &Bytes) -> Option<String> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Params {
+        #[serde(deserialize_with = "text")]
         name: Option<String>,
+        #[serde(deserialize_with = "text")]
         uri: Option<String>,
         arguments: Option<Held>,
+        r#ref: Option<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: Option<String>,
+        uri: Option<String>,
+    }
+    /// What is no text names nothing.
+    fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        Ok(serde_json::Value::deserialize(deserializer)?.as_str().map(str::to_owned))
     }
     /// What `saga_call` makes is another call.
     #[derive(Deserialize)]
@@ -266,6 +298,7 @@ fn target(body: &Bytes) -> Option<String> {
         }
         "prompts/get" => asked.params.name,
         "resources/read" | "resources/subscribe" => asked.params.uri,
+        "completion/complete" => asked.params.r#ref.and_then(|of| of.name.or(of.uri)),
         _ => None,
     }
 }

@@ -85,14 +85,15 @@ pub(crate) async fn serve(
     let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(token));
     let mcp = Router::new()
         .nest_service("/mcp", mcp)
-        .layer(middleware::from_fn_with_state(Arc::clone(dispatcher), known));
-    let mcp = match Auth::open(&settings.auth, &address.to_string(), &app::clock())? {
+        .layer(middleware::from_fn_with_state(Arc::clone(dispatcher), known))
+        .layer(middleware::from_fn_with_state(settings.max_request, refuse));
+    // Outside of all that reads a body: who may not call fills no memory.
+    let mcp = match Auth::open(&settings.auth, (&address.to_string(), settings.max_request), &app::clock())? {
         Some(auth) => auth.guard(mcp),
         None => mcp,
     };
     let router = mcp
         .merge(admin)
-        .layer(middleware::from_fn_with_state(settings.max_request, refuse))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
         .layer(middleware::from_fn_with_state(hosts, guard))
         .layer(middleware::from_fn(worded));

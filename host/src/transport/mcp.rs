@@ -403,8 +403,8 @@ impl ServerHandler for McpServer {
         request: GetTaskParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let caller = link::identity(&cx.extensions).caller;
-        contained(tasks::get(&self.inner.tasks, &request.task_id, &caller)).await
+        let Identity { caller, access } = link::identity(&cx.extensions);
+        contained(tasks::get(&self.inner.tasks, &request.task_id, (&caller, &access))).await
     }
 
     async fn update_task(
@@ -412,9 +412,9 @@ impl ServerHandler for McpServer {
         request: UpdateTaskParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let caller = link::identity(&cx.extensions).caller;
+        let Identity { caller, access } = link::identity(&cx.extensions);
         let (id, answers) = (request.task_id, request.input_responses);
-        contained(tasks::answer(&self.inner.tasks, &id, &caller, answers)).await
+        contained(tasks::answer(&self.inner.tasks, &id, (&caller, &access), answers)).await
     }
 
     async fn cancel_task(
@@ -422,17 +422,17 @@ impl ServerHandler for McpServer {
         request: CancelTaskParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let caller = link::identity(&cx.extensions).caller;
-        contained(tasks::cancel(&self.inner.tasks, &request.task_id, &caller)).await
+        let Identity { caller, access } = link::identity(&cx.extensions);
+        contained(tasks::cancel(&self.inner.tasks, &request.task_id, (&caller, &access))).await
     }
 
     /// What rmcp could not read as a request it knows: another method, or one of ours with wrong parameters.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _cx: RequestContext<RoleServer>,
+        cx: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        Err(malformed::refused(request))
+        Err(malformed::refused(request, link::is_stateless(&cx)))
     }
 
     async fn on_initialized(&self, cx: NotificationContext<RoleServer>) {

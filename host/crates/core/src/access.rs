@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// What a caller may use: everything, or what patterns stand for. A pattern is a full name of a tool or prompt or the URI of a
 /// resource, or the beginning of such, ending in `*`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<Vec<String>>", into = "Option<Vec<String>>")]
 pub struct Access(Option<Arc<[String]>>);
 
 impl Access {
@@ -24,6 +27,18 @@ impl Access {
     #[must_use]
     pub fn allows(&self, name: &str) -> bool {
         self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| stands_for(pattern, name)))
+    }
+}
+
+impl From<Option<Vec<String>>> for Access {
+    fn from(patterns: Option<Vec<String>>) -> Self {
+        Self(patterns.map(Into::into))
+    }
+}
+
+impl From<Access> for Option<Vec<String>> {
+    fn from(Access(patterns): Access) -> Self {
+        patterns.map(|patterns| patterns.to_vec())
     }
 }
 

@@ -16,8 +16,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, Reply, Report,
-    Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
+    Access, Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, Reply,
+    Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 
 use crate::Recovery;
@@ -49,6 +49,15 @@ pub(crate) fn is_built_in(tool: &str) -> bool {
 #[must_use]
 pub fn is_own(tool: &str) -> bool {
     tool == "call_status" || is_built_in(tool)
+}
+
+/// Whether a caller's scopes reach a tool. The host's own are for everybody: they are about their caller's own calls.
+pub(crate) fn reaches(access: &Access, tool: &str) -> Result<(), Failure> {
+    if is_own(tool) || access.allows(tool) {
+        return Ok(());
+    }
+    let text = format!("the caller's scopes do not reach the tool `{tool}`");
+    Err(Failure::new(FailureKind::Denied, text))
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;

@@ -30,7 +30,6 @@ use tracing::{Instrument as _, Span, field};
 use crate::{
     Asking, Given, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings,
     StandIn, Standing, admission, agents,
-    agents::is_own,
     asking::{self, About, Opened, Purpose},
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
@@ -256,9 +255,8 @@ impl Dispatcher {
         let mut entry =
             admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel).await?;
         // What the caller may use counts for what he calls himself; what that calls is up to the grants of skills.
-        if request.parent.is_none() && !is_own(&request.tool) && !request.access.allows(&request.tool) {
-            let text = format!("the caller's scopes do not reach the tool `{}`", request.tool);
-            return Err(Failure::new(FailureKind::Denied, text));
+        if request.parent.is_none() {
+            agents::reaches(&request.access, &request.tool)?;
         }
         if let Some((digest, version)) = request.resume.as_mut().and_then(|resume| resume.version.take()) {
             (entry.digest, entry.invoke) = (digest, version);

@@ -43,7 +43,7 @@ pub use request::{
     Wanted,
 };
 
-pub use tasks::{TaskShown, TaskShownState, Tasks};
+pub use tasks::{By, TaskShown, TaskShownState, Tasks};
 
 /// The client gave up; whether anything had begun is told beside.
 fn cancelled() -> skillhost_core::Failure {

@@ -10,14 +10,17 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skillhost_core::{
-    CallId, Caller, ClientFeatures, Failure, FailureKind, NoClient, Question, Reply, TaskId, TaskSupport,
+    Access, CallId, Caller, ClientFeatures, Failure, FailureKind, NoClient, Question, Reply, TaskId,
+    TaskSupport,
 };
 use skillhost_journal::{Delivery, Priority, Record, State, Task, TaskChange, TaskState, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
-    Asked, Asking, Dispatcher, Given, Recovery, Request, Response, Standing, TaskSettings, asking,
+    Asked, Asking, Dispatcher, Given, Recovery, Request, Response, Standing, TaskSettings,
+    agents::reaches,
+    asking,
     recovery::{outcome, unavailable},
 };
 
@@ -26,6 +29,9 @@ const TRIES: usize = 8;
 
 /// How often a task that runs here is looked at: another process may have been told to give it up.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// Who asks, and what he may use.
+pub type By<'a> = (&'a Caller, &'a Access);
 
 /// Writes down how a call ended, as clients are told it.
 type Ended = dyn Fn(Response) -> String + Send + Sync;
@@ -79,6 +85,7 @@ struct Kept {
     meta: Option<String>,
     correlation_id: Option<String>,
     client: ClientFeatures,
+    access: Access,
     key: Option<String>,
     durable: bool,
     priority: Option<Priority>,
@@ -119,14 +126,25 @@ impl Tasks {
     /// `overloaded` when its caller has as many as he may, `journal-unavailable`.
     pub async fn begin(&self, request: Request) -> Result<TaskShown, Failure> {
         let inner = &self.inner;
+        let (call, opened) = inner.dispatcher.enlist(&request).await?;
+        let added = self.add(&request, call).await;
+        let (Err(_), Some(opened)) = (&added, &opened) else {
+            return added.inspect(|shown| self.drive(shown.id, call, request));
+        };
+        inner.recovery.unspend(opened).await;
+        added
+    }
+
+    async fn add(&self, request: &Request, call: CallId) -> Result<TaskShown, Failure> {
+        let inner = &self.inner;
         let now = inner.recovery.now();
         let TaskSettings { ttl, max_open: max } = inner.recovery.task_settings();
-        let call = inner.dispatcher.enlist(&request).await?;
         let kept = Kept {
             arguments: request.arguments.clone(),
             meta: request.meta.clone(),
             correlation_id: request.correlation_id.clone(),
             client: request.client,
+            access: request.access.clone(),
             key: request.asked.key.clone(),
             durable: request.asked.durable,
             priority: request.asked.priority,
@@ -155,8 +173,6 @@ impl Tasks {
                 format!("this caller has {max} tasks that have not ended; wait for some, or cancel them");
             return Err(Failure::new(FailureKind::Overloaded, text).retry_after(Duration::from_secs(5)));
         }
-        // Its client may be gone before it has begun: that ends no task.
-        self.drive(id, call, request);
         Ok(shown)
     }
 
@@ -164,8 +180,8 @@ impl Tasks {
     ///
     /// # Errors
     /// `journal-unavailable`.
-    pub async fn get(&self, id: TaskId, caller: &Caller) -> Result<Option<TaskShown>, Failure> {
-        match self.mine(id, caller).await? {
+    pub async fn get(&self, id: TaskId, by: By<'_>) -> Result<Option<TaskShown>, Failure> {
+        match self.mine(id, by).await? {
             Some(task) => self.look(task).await.map(Some),
             None => Ok(None),
         }
@@ -179,12 +195,12 @@ impl Tasks {
     pub async fn answer(
         &self,
         id: TaskId,
-        caller: &Caller,
+        by: By<'_>,
         given: BTreeMap<String, Value>,
     ) -> Result<bool, Failure> {
         let inner = &self.inner;
         for _ in 0..TRIES {
-            let Some(task) = self.mine(id, caller).await? else { return Ok(false) };
+            let Some(task) = self.mine(id, by).await? else { return Ok(false) };
             let Some(mut open) = self.open(&task)? else { return Ok(true) };
             let before = open.answers.len();
             for question in &open.questions {
@@ -205,6 +221,8 @@ impl Tasks {
                 continue;
             }
             let mut kept: Kept = inner.recovery.open_task(id, &task.request)?;
+            // What counts is what he may do now.
+            kept.access = by.1.clone();
             kept.given = Some(Given { state: Some(open.state), answers: open.answers });
             if self.go_on(&task, kept).await? {
                 return Ok(true);
@@ -217,10 +235,10 @@ impl Tasks {
     ///
     /// # Errors
     /// `journal-unavailable`.
-    pub async fn cancel(&self, id: TaskId, caller: &Caller) -> Result<bool, Failure> {
+    pub async fn cancel(&self, id: TaskId, by: By<'_>) -> Result<bool, Failure> {
         let inner = &self.inner;
         for _ in 0..TRIES {
-            let Some(task) = self.mine(id, caller).await? else { return Ok(false) };
+            let Some(task) = self.mine(id, by).await? else { return Ok(false) };
             if task.state.is_end() {
                 return Ok(true);
             }
@@ -229,7 +247,7 @@ impl Tasks {
             match durable.map(|record| record.state) {
                 Some(State::Running | State::RollingBack) => return Ok(true),
                 Some(State::Waiting | State::Parked) => {
-                    let by = format!("task of {}", caller.as_str());
+                    let by = format!("task of {}", by.0.as_str());
                     let discarded =
                         inner.recovery.journal().discard(task.call, by, inner.recovery.now()).await;
                     discarded.map_err(|error| unavailable(&error))?;
@@ -415,9 +433,10 @@ impl Tasks {
         Ok(shown(found.as_ref().unwrap_or(&task), state))
     }
 
-    async fn mine(&self, id: TaskId, caller: &Caller) -> Result<Option<Task>, Failure> {
+    /// A task is its caller's, as long as his scopes reach its tool.
+    async fn mine(&self, id: TaskId, (caller, access): By<'_>) -> Result<Option<Task>, Failure> {
         let found = self.inner.recovery.journal().task(id).await.map_err(|error| unavailable(&error))?;
-        Ok(found.filter(|task| task.caller == *caller))
+        Ok(found.filter(|task| task.caller == *caller && reaches(access, &task.tool).is_ok()))
     }
 
     /// What a task asks; none when it asks nothing, or its time is over.
@@ -457,8 +476,7 @@ impl Kept {
             meta: self.meta,
             correlation_id: self.correlation_id,
             caller: task.caller.clone(),
-            // It was let through when it began.
-            access: skillhost_core::Access::default(),
+            access: self.access,
             client: self.client,
             link: Arc::new(NoClient),
             cancel: CancellationToken::new(),

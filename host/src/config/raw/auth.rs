@@ -13,9 +13,10 @@ pub(crate) struct Auth {
     /// is read anew when it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tokens: Option<PathBuf>,
-    /// Authorization servers whose access tokens count, as their `iss` has it.
-    pub(crate) issuers: Option<Vec<String>>,
-    /// Where the keys of the issuers are: a file, or an https URL. They are fetched anew when a token has another.
+    /// The authorization server whose access tokens count, as their `iss` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer: Option<String>,
+    /// Where the keys of the issuer are: a file, or an https URL. They are fetched anew when a token has another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jwks: Option<String>,
     /// What access tokens must be meant for (`aud`): one of these. By default `resource`.

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AuthSettings {
     pub(crate) tokens: Option<PathBuf>,
-    pub(crate) issuers: Vec<String>,
+    pub(crate) issuer: Option<String>,
     pub(crate) jwks: Option<String>,
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Option<String>,
@@ -21,7 +21,7 @@ pub(crate) struct AuthSettings {
 impl AuthSettings {
     /// Whether anybody is asked who he is.
     pub(crate) fn is_asked(&self) -> bool {
-        self.tokens.is_some() || !self.issuers.is_empty()
+        self.tokens.is_some() || self.issuer.is_some()
     }
 
     /// Files that no skill may reach.
@@ -32,19 +32,19 @@ impl AuthSettings {
 }
 
 pub(super) fn auth(auth: raw::Auth) -> Result<AuthSettings, ConfigError> {
-    let raw::Auth { tokens, issuers, jwks, audience, resource, scopes } = auth;
+    let raw::Auth { tokens, issuer, jwks, audience, resource, scopes } = auth;
     let set = "filled";
-    let (issuers, audience, scopes) = (issuers.expect(set), audience.expect(set), scopes.expect(set));
+    let (audience, scopes) = (audience.expect(set), scopes.expect(set));
     let wrong = |key: &str, problem: String| Err(ConfigError::value(key, problem));
-    match (&issuers[..], &jwks) {
-        ([], Some(_)) => {
-            return wrong("auth.jwks", "is there without `issuers`: say whose keys they are".into());
+    match (&issuer, &jwks) {
+        (None, Some(_)) => {
+            return wrong("auth.jwks", "is there without `issuer`: say whose keys they are".into());
         }
-        ([_, ..], None) => return wrong("auth.issuers", "needs `jwks`: say where their keys are".into()),
+        (Some(_), None) => return wrong("auth.issuer", "needs `jwks`: say where its keys are".into()),
+        (Some(issuer), _) if issuer.is_empty() => {
+            return wrong("auth.issuer", "is empty: write it as the tokens' `iss` has it".into());
+        }
         _ => {}
-    }
-    if let Some(issuer) = issuers.iter().find(|issuer| issuer.is_empty()) {
-        return wrong("auth.issuers", format!("holds `{issuer}`: write it as the tokens' `iss` has it"));
     }
     if let Some(resource) = &resource
         && !is_resource(resource)
@@ -69,11 +69,17 @@ pub(super) fn auth(auth: raw::Auth) -> Result<AuthSettings, ConfigError> {
             );
         }
     }
-    let settings = AuthSettings { tokens, issuers, jwks, audience, resource, scopes };
-    if !settings.scopes.is_empty() && !settings.is_asked() {
+    let settings = AuthSettings { tokens, issuer, jwks, audience, resource, scopes };
+    // Whoever writes any of it believes that callers are asked.
+    let meant = [
+        ("auth.scopes", !settings.scopes.is_empty()),
+        ("auth.audience", !settings.audience.is_empty()),
+        ("auth.resource", settings.resource.is_some()),
+    ];
+    if let Some((key, _)) = meant.iter().find(|(_, there)| *there && !settings.is_asked()) {
         let problem =
-            "stand for nothing while nobody is asked who he is: set `tokens`, or `issuers` and `jwks`";
-        return wrong("auth.scopes", problem.into());
+            "counts for nothing while nobody is asked who he is: set `tokens`, or `issuer` and `jwks`";
+        return wrong(key, problem.into());
     }
     Ok(settings)
 }

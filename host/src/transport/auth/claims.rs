@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use skillhost_core::Clock;
 
 use super::keys::Keys;
@@ -39,15 +40,13 @@ pub(super) enum Refused {
 /// What is asked of access tokens.
 pub(super) struct OAuth {
     keys: Arc<Keys>,
-    issuers: Vec<String>,
+    issuer: String,
     audiences: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Claims {
-    iss: String,
     sub: Option<String>,
-    client_id: Option<String>,
     scope: Option<String>,
     /// As some servers call it.
     scp: Option<Several>,
@@ -66,18 +65,16 @@ impl OAuth {
         resource: &str,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Option<Self>> {
-        if settings.issuers.is_empty() {
-            return Ok(None);
-        }
-        let Some(jwks) = &settings.jwks else { bail!("`issuers` need `jwks`: where their keys are") };
+        let Some(issuer) = settings.issuer.clone() else { return Ok(None) };
+        let Some(jwks) = &settings.jwks else { bail!("`issuer` needs `jwks`: where its keys are") };
         let audiences =
             if settings.audience.is_empty() { vec![resource.to_owned()] } else { settings.audience.clone() };
         let keys = Arc::new(Keys::open(jwks, clock)?);
-        Ok(Some(Self { keys, issuers: settings.issuers.clone(), audiences }))
+        Ok(Some(Self { keys, issuer, audiences }))
     }
 
-    pub(super) fn issuers(&self) -> Vec<String> {
-        self.issuers.clone()
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// Whose token it is, and the scopes it holds.
@@ -86,21 +83,25 @@ impl OAuth {
         if !ALGORITHMS.contains(&header.alg) {
             return Err(Refused::Invalid("its algorithm does not count"));
         }
+        if is_critical(token) {
+            return Err(Refused::Invalid("it wants more than is known here (`crit`)"));
+        }
         let key = self.keys.find(header.kid.as_deref(), header.alg).await?;
         let key = key.ok_or(Refused::Invalid("no key of the issuer fits it"))?;
         let key = DecodingKey::from_jwk(&key).map_err(|_| Refused::Invalid("its key cannot be used"))?;
         let mut wanted = Validation::new(header.alg);
         wanted.set_audience(&self.audiences);
-        wanted.set_issuer(&self.issuers);
+        wanted.set_issuer(&[&self.issuer]);
         wanted.set_required_spec_claims(&["exp", "iss", "aud"]);
         wanted.validate_nbf = true;
         wanted.leeway = LEEWAY;
         let claims =
             decode::<Claims>(token, &key, &wanted).map_err(|error| Refused::Invalid(why(&error)))?.claims;
-        let who = claims.sub.or(claims.client_id).filter(|who| !who.is_empty());
+        // No other claim stands in for it: a client could be named as somebody else's `sub` is.
+        let who = claims.sub.filter(|who| !who.is_empty());
         let who = who.ok_or(Refused::Invalid("it names nobody: it lacks `sub`"))?;
-        // Two issuers may each have an `alice`.
-        let name = format!("oauth:{}#{who}", claims.iss);
+        // The next issuer may have an `alice`, too.
+        let name = format!("oauth:{}#{who}", self.issuer);
         if name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(Refused::Invalid("its `sub` is too long, or holds control characters"));
         }
@@ -112,6 +113,17 @@ impl OAuth {
         }
         Ok((name, scopes))
     }
+}
+
+/// Whether its header names extensions that must be understood (RFC 7515, 4.1.11): none is.
+fn is_critical(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Header {
+        crit: Option<IgnoredAny>,
+    }
+    let header = token.split('.').next().unwrap_or_default();
+    let header = BASE64_URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    serde_json::from_slice(&header).map_or(true, |header: Header| header.crit.is_some())
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -26,6 +26,8 @@ use super::claims::Refused;
 const FRESH: Duration = Duration::from_secs(3_600);
 /// They are fetched at most this often.
 const AT_MOST: Duration = Duration::from_secs(60);
+/// And while there are none.
+const NONE_YET: Duration = Duration::from_secs(5);
 /// How long fetching them may take, and how large they may be.
 const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_SIZE: usize = 1 << 20;
@@ -109,7 +111,8 @@ impl Keys {
         let _one = self.fetching.lock().await;
         {
             let mut kept = self.kept();
-            if self.within(kept.tried, AT_MOST) {
+            let pause = if kept.keys.is_some() { AT_MOST } else { NONE_YET };
+            if self.within(kept.tried, pause) {
                 return kept.keys.clone();
             }
             kept.tried = Some(self.clock.now());

@@ -1,4 +1,5 @@
 use axum::{http::Method, response::IntoResponse};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header, encode,
     jwk::{Jwk, JwkSet},
@@ -40,7 +41,7 @@ fn place() -> Place {
     std::fs::write(&tokens, lines.join("\n")).unwrap();
     let settings = AuthSettings {
         tokens: Some(tokens),
-        issuers: vec![ISSUER.into()],
+        issuer: Some(ISSUER.into()),
         jwks: Some(keys.to_str().unwrap().into()),
         audience: vec![],
         resource: Some(RESOURCE.into()),
@@ -83,7 +84,7 @@ impl Hand {
 fn opened(settings: &AuthSettings) -> (Arc<Auth>, Arc<Hand>) {
     let hand = Arc::new(Hand::default());
     let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
-    (Auth::open(settings, "127.0.0.1:1", &clock).unwrap().unwrap(), hand)
+    (Auth::open(settings, ("127.0.0.1:1", 1 << 20), &clock).unwrap().unwrap(), hand)
 }
 
 fn claims() -> Value {
@@ -125,10 +126,15 @@ async fn access_tokens_are_held_to_all_that_they_must_say() {
     let machine = with("sub", Value::Null);
     let mut machine = machine;
     machine["client_id"] = json!("robot");
-    assert_eq!(
-        who(&auth, &signed(&machine)).await.unwrap().caller.as_str(),
-        "oauth:https://auth.example#robot"
-    );
+    let signature = |header: &str| {
+        let message = format!("{}.e30", BASE64_URL_SAFE_NO_PAD.encode(header));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signing(), Algorithm::ES256).unwrap();
+        format!("{message}.{signature}")
+    };
+    let critical = format!(r#"{{"alg":"ES256","kid":"{NAMED}","crit":["b64"],"b64":false}}"#);
+    assert!(who(&auth, &signature(&critical)).await.unwrap_err().contains("`crit`"));
+    // It could be anybody's `sub`.
+    assert!(who(&auth, &signed(&machine)).await.unwrap_err().contains("`sub`"));
     // No scope of ours: known, and allowed nothing.
     let poor = who(&auth, &signed(&with("scope", json!("email")))).await.unwrap();
     assert!(!poor.access.allows("text_diff"));
@@ -289,6 +295,17 @@ async fn who_says_nothing_is_told_where_to_ask() {
         assert_eq!(told["authorization_servers"], json!([ISSUER]));
         assert_eq!(told["scopes_supported"], json!(["all", "read"]));
     }
+}
+
+#[tokio::test]
+async fn metadata_stands_where_clients_are_sent() {
+    let mut place = place();
+    place.settings.resource = Some("https://tools.example/api/skills/?a=b".into());
+    let router = served(&place.settings);
+    let (_, challenge, _) = asked(&router, &[], "{}").await;
+    assert_eq!(challenge, format!("Bearer resource_metadata=\"https://tools.example{METADATA}/api/skills\""));
+    let request = Request::builder().uri(format!("{METADATA}/api/skills")).body(Body::empty()).unwrap();
+    assert_eq!(router.oneshot(request).await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@ struct Read {
 
 /// A line for the file.
 pub(crate) fn line(name: &str, token: &str, scopes: &[String]) -> anyhow::Result<String> {
+    if !is_name(name) {
+        bail!("`{}` is no name: {NAME}", name.escape_debug());
+    }
     let scopes = scopes.iter().map(|scope| format!(" {scope}")).collect::<String>();
     let line = format!("{name} {}{scopes}", Digest::of(token.as_bytes()));
     parse(&line)?;
@@ -114,9 +117,8 @@ fn parse(text: &str) -> anyhow::Result<Entries> {
         let (Some(name), Some(hash)) = (words.next(), words.next()) else {
             bail!("line {n}: write NAME sha256:HEX SCOPE…; `skillhost auth token NAME` makes one");
         };
-        let sound = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
-        if name.len() > 64 || !name.chars().all(sound) {
-            bail!("line {n}: a name has 1 to 64 characters of A-Z a-z 0-9 . _ @ -");
+        if !is_name(name) {
+            bail!("line {n}: {NAME}");
         }
         let digest: Digest = hash.parse().map_err(|_| {
             // Not shown: it may be the token itself.
@@ -135,6 +137,13 @@ fn parse(text: &str) -> anyhow::Result<Entries> {
         }
     }
     Ok(entries)
+}
+
+const NAME: &str = "a name has 1 to 64 characters of A-Z a-z 0-9 . _ @ -";
+
+fn is_name(name: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(sound)
 }
 
 /// Whether it can be a scope (RFC 6749, 3.3).

@@ -13,26 +13,26 @@ use serde_json::Value;
 use skillhost_core::text::bounded;
 
 /// Why a request that rmcp does not know is refused.
-pub(super) fn refused(request: CustomRequest) -> ErrorData {
+pub(super) fn refused(request: CustomRequest, stateless: bool) -> ErrorData {
     fn problem<T: serde::de::DeserializeOwned>(params: Value) -> Option<serde_json::Error> {
         serde_json::from_value::<T>(params).err()
     }
     let params = request.params.unwrap_or_default();
-    let problem = match &*request.method {
-        "tools/call" => problem::<CallToolRequestParams>(params),
-        "prompts/get" => problem::<GetPromptRequestParams>(params),
-        "resources/read" => problem::<ReadResourceRequestParams>(params),
-        "completion/complete" => problem::<CompleteRequestParams>(params),
-        "tools/list" | "prompts/list" | "resources/list" | "resources/templates/list" => {
+    let problem = match (&*request.method, stateless) {
+        ("tools/call", _) => problem::<CallToolRequestParams>(params),
+        ("prompts/get", _) => problem::<GetPromptRequestParams>(params),
+        ("resources/read", _) => problem::<ReadResourceRequestParams>(params),
+        ("completion/complete", _) => problem::<CompleteRequestParams>(params),
+        ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => {
             problem::<PaginatedRequestParams>(params)
         }
-        "resources/subscribe" => problem::<SubscribeRequestParams>(params),
-        "resources/unsubscribe" => problem::<UnsubscribeRequestParams>(params),
-        "subscriptions/listen" => problem::<SubscriptionsListenRequestParams>(params),
-        "logging/setLevel" => problem::<SetLevelRequestParams>(params),
-        "tasks/get" => problem::<GetTaskParams>(params),
-        "tasks/update" => problem::<UpdateTaskParams>(params),
-        "tasks/cancel" => problem::<CancelTaskParams>(params),
+        ("resources/subscribe", false) => problem::<SubscribeRequestParams>(params),
+        ("resources/unsubscribe", false) => problem::<UnsubscribeRequestParams>(params),
+        ("subscriptions/listen", true) => problem::<SubscriptionsListenRequestParams>(params),
+        ("logging/setLevel", false) => problem::<SetLevelRequestParams>(params),
+        ("tasks/get", true) => problem::<GetTaskParams>(params),
+        ("tasks/update", true) => problem::<UpdateTaskParams>(params),
+        ("tasks/cancel", true) => problem::<CancelTaskParams>(params),
         _ => None,
     };
     let method = bounded(request.method, 100);

@@ -22,6 +22,8 @@ use super::link::Listening;
 const WINDOW: Duration = Duration::from_millis(250);
 /// Resources that one client may listen to at once.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// Bytes of a URI; no resource has a longer one.
+const MAX_URI: usize = 2 << 10;
 
 /// What a session of an older era has said of itself.
 #[derive(Default)]
@@ -37,6 +39,9 @@ const EARLY: usize = 64;
 
 impl Session {
     pub(super) fn subscribe(&self, uri: String) -> Result<(), ErrorData> {
+        if uri.len() > MAX_URI {
+            return Err(ErrorData::invalid_params(format!("a URI has at most {MAX_URI} bytes"), None));
+        }
         let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
         if subscribed.len() >= MAX_SUBSCRIPTIONS && !subscribed.contains(&uri) {
             let text = format!("a session has at most {MAX_SUBSCRIPTIONS} subscriptions");

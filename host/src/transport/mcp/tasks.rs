@@ -10,8 +10,8 @@ use rmcp::{
     },
 };
 use serde_json::{Map, Value, json};
-use skillhost_core::{Caller, Failure, TaskId, TaskSupport};
-use skillhost_pipeline::{Response, TaskShown, TaskShownState, Tasks};
+use skillhost_core::{Failure, TaskId, TaskSupport};
+use skillhost_pipeline::{By, Response, TaskShown, TaskShownState, Tasks};
 
 use super::ask;
 use crate::transport::reply;
@@ -56,8 +56,8 @@ pub(super) fn created(shown: &TaskShown) -> CreateTaskResult {
     CreateTaskResult::new(task(shown, TaskStatus::Working))
 }
 
-pub(super) async fn get(tasks: &Tasks, id: &str, caller: &Caller) -> Result<GetTaskResult, ErrorData> {
-    let found = tasks.get(handle(id)?, caller).await.map_err(|failure| unwell(&failure))?;
+pub(super) async fn get(tasks: &Tasks, id: &str, by: By<'_>) -> Result<GetTaskResult, ErrorData> {
+    let found = tasks.get(handle(id)?, by).await.map_err(|failure| unwell(&failure))?;
     let shown = found.ok_or_else(|| unknown(id))?;
     let payload = match &shown.state {
         TaskShownState::Working(_) => TaskPayload::Working,
@@ -83,15 +83,15 @@ pub(super) async fn get(tasks: &Tasks, id: &str, caller: &Caller) -> Result<GetT
 pub(super) async fn answer(
     tasks: &Tasks,
     id: &str,
-    caller: &Caller,
+    by: By<'_>,
     answers: BTreeMap<String, Value>,
 ) -> Result<(), ErrorData> {
-    let known = tasks.answer(handle(id)?, caller, answers).await.map_err(|failure| unwell(&failure))?;
+    let known = tasks.answer(handle(id)?, by, answers).await.map_err(|failure| unwell(&failure))?;
     if known { Ok(()) } else { Err(unknown(id)) }
 }
 
-pub(super) async fn cancel(tasks: &Tasks, id: &str, caller: &Caller) -> Result<(), ErrorData> {
-    let known = tasks.cancel(handle(id)?, caller).await.map_err(|failure| unwell(&failure))?;
+pub(super) async fn cancel(tasks: &Tasks, id: &str, by: By<'_>) -> Result<(), ErrorData> {
+    let known = tasks.cancel(handle(id)?, by).await.map_err(|failure| unwell(&failure))?;
     if known { Ok(()) } else { Err(unknown(id)) }
 }
 

@@ -2,11 +2,14 @@
 
 use skillhost_core::{CallId, Failure, TaskSupport};
 use skillhost_journal::Delivery;
-use skillhost_policy::is_safe;
 use tokio_util::sync::CancellationToken;
 
 use super::{Dispatcher, tracked};
-use crate::{Asked, Request, admission, asking::Purpose};
+use crate::{
+    Asked, Request, admission,
+    agents::reaches,
+    asking::{Opened, Purpose},
+};
 
 impl Dispatcher {
     /// Wait until it is known whether there is such a tool: while its skill is loaded, at the latest for `ready_wait`.
@@ -33,16 +36,17 @@ impl Dispatcher {
         }
     }
 
-    /// The id of a call that is to be a task. The answers it comes with are used up, unless it may run twice on them.
-    pub(crate) async fn enlist(&self, request: &Request) -> Result<CallId, Failure> {
+    /// The id of a call that is to be a task, and the answers it comes with, which are used up: one call is one task.
+    pub(crate) async fn enlist(&self, request: &Request) -> Result<(CallId, Option<Opened>), Failure> {
+        // Before anything of it is kept: what is kept is run, by another process if need be.
+        reaches(&request.access, &request.tool)?;
         let purpose = Purpose { caller: &request.caller, kind: "tool", name: &request.tool };
-        let Some(opened) = self.opened(&purpose, request.given.as_ref())? else { return Ok(CallId::new()) };
-        let catalog = self.catalog();
-        let safe =
-            catalog.tools.get(request.tool.as_str()).is_some_and(|entry| is_safe(&entry.spec.annotations));
-        if let (false, Some(recovery)) = (safe, &self.recovery) {
+        let Some(opened) = self.opened(&purpose, request.given.as_ref())? else {
+            return Ok((CallId::new(), None));
+        };
+        if let Some(recovery) = &self.recovery {
             recovery.spend(&opened).await?;
         }
-        Ok(opened.call)
+        Ok((opened.call, Some(opened)))
     }
 }

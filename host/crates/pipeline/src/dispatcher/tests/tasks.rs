@@ -1,6 +1,6 @@
 //! Calls that run as tasks.
 
-use skillhost_core::{Action, AnswerValue, Ask, InputRequired, Question, TaskSupport};
+use skillhost_core::{Access, Action, AnswerValue, Ask, InputRequired, Question, TaskSupport};
 use skillhost_journal::Delivery;
 
 use super::{keeping::*, *};
@@ -58,7 +58,7 @@ fn from(tool: &str, arguments: Value) -> Request {
 }
 
 async fn state(tasks: &Tasks, id: skillhost_core::TaskId) -> TaskShownState {
-    tasks.get(id, &Caller::local()).await.unwrap().expect("it is there").state
+    tasks.get(id, (&Caller::local(), &Access::default())).await.unwrap().expect("it is there").state
 }
 
 fn yes() -> Value {
@@ -82,8 +82,11 @@ async fn a_handle_at_once_and_the_result_later() {
     assert_eq!(state(&tasks, shown.id).await, ended("done, 0 times yes"));
     assert_eq!(bench.running(), 0);
     // Nobody else's business.
-    assert_eq!(tasks.get(shown.id, &Caller::named("eve")).await.unwrap(), None);
-    assert_eq!(tasks.get(skillhost_core::TaskId::random(), &Caller::local()).await.unwrap(), None);
+    assert_eq!(tasks.get(shown.id, (&Caller::named("eve"), &Access::default())).await.unwrap(), None);
+    assert_eq!(
+        tasks.get(skillhost_core::TaskId::random(), (&Caller::local(), &Access::default())).await.unwrap(),
+        None
+    );
     // The handle is not the call's id.
     let db = rusqlite::Connection::open(bench.keeping.as_ref().unwrap().folder.path().join("journal.sqlite"))
         .unwrap();
@@ -91,6 +94,32 @@ async fn a_handle_at_once_and_the_result_later() {
         .query_row("SELECT count(*) FROM tasks t JOIN calls c ON c.id = t.id", [], |row| row.get(0))
         .unwrap();
     assert_eq!(same, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn scopes_bind_a_task_from_its_beginning_to_its_end() {
+    let (bench, tasks) = bench_of(Keeping::new(|_, _| {}));
+    let (me, poor) = (Caller::local(), Access::to(vec!["other_*".into()]));
+    let asks = tasks.begin(from("fake_run", json!({"ask": 1}))).await.unwrap();
+    pass(0.1).await;
+    // Nothing of it is kept: what is kept is run.
+    let beyond = Request { access: poor.clone(), ..from("fake_run", json!({})) };
+    assert_eq!(tasks.begin(beyond).await.unwrap_err().kind, FailureKind::Denied);
+    let count = |table: &str| {
+        let folder = bench.keeping.as_ref().unwrap().folder.path();
+        let db = rusqlite::Connection::open(folder.join("journal.sqlite")).unwrap();
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("tasks"), count("calls")), (1, 1));
+    // Scopes that were narrowed reach it no more.
+    let answers = || BTreeMap::from([("q0".to_owned(), yes())]);
+    assert!(!tasks.answer(asks.id, (&me, &poor), answers()).await.unwrap());
+    assert_eq!(tasks.get(asks.id, (&me, &poor)).await.unwrap(), None);
+    assert!(!tasks.cancel(asks.id, (&me, &poor)).await.unwrap());
+    let enough = Access::to(vec!["fake_*".into()]);
+    assert!(tasks.answer(asks.id, (&me, &enough), answers()).await.unwrap());
+    pass(0.1).await;
+    assert_eq!(state(&tasks, asks.id).await, ended("done, 1 times yes"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +135,7 @@ async fn it_asks_and_is_answered_piece_by_piece() {
     let answer = |answers: Value| {
         let given = answers.as_object().unwrap().clone().into_iter().collect();
         let (tasks, id) = (tasks.clone(), shown.id);
-        async move { tasks.answer(id, &Caller::local(), given).await.unwrap() }
+        async move { tasks.answer(id, (&Caller::local(), &Access::default()), given).await.unwrap() }
     };
     // What it does not ask, and what does not fit.
     assert!(answer(json!({"else": yes(), "q0": {"ignored": true}, "q1": 7})).await);
@@ -119,7 +148,8 @@ async fn it_asks_and_is_answered_piece_by_piece() {
     pass(0.1).await;
     assert_eq!(state(&tasks, shown.id).await, ended("done, 2 times yes"));
     assert!(answer(json!({"q0": yes()})).await, "too late does no harm");
-    let nobody = tasks.answer(shown.id, &Caller::named("eve"), BTreeMap::new()).await.unwrap();
+    let nobody =
+        tasks.answer(shown.id, (&Caller::named("eve"), &Access::default()), BTreeMap::new()).await.unwrap();
     assert!(!nobody);
 }
 
@@ -139,19 +169,19 @@ async fn cancelling_ends_the_call_and_is_said_once() {
     pass(0.1).await;
     assert_eq!(bench.running(), 1);
     for _ in 0..2 {
-        assert!(tasks.cancel(shown.id, &Caller::local()).await.unwrap());
+        assert!(tasks.cancel(shown.id, (&Caller::local(), &Access::default())).await.unwrap());
     }
     pass(0.1).await;
     assert_eq!((state(&tasks, shown.id).await, bench.running()), (TaskShownState::Cancelled, 0));
     // While it asks; after it has ended; somebody else's.
     let asks = tasks.begin(from("fake_run", json!({"ask": 1}))).await.unwrap();
     pass(0.1).await;
-    assert!(!tasks.cancel(asks.id, &Caller::named("eve")).await.unwrap());
-    assert!(tasks.cancel(asks.id, &Caller::local()).await.unwrap());
+    assert!(!tasks.cancel(asks.id, (&Caller::named("eve"), &Access::default())).await.unwrap());
+    assert!(tasks.cancel(asks.id, (&Caller::local(), &Access::default())).await.unwrap());
     assert_eq!(state(&tasks, asks.id).await, TaskShownState::Cancelled);
     let over = tasks.begin(from("fake_run", json!({}))).await.unwrap();
     pass(0.1).await;
-    assert!(tasks.cancel(over.id, &Caller::local()).await.unwrap());
+    assert!(tasks.cancel(over.id, (&Caller::local(), &Access::default())).await.unwrap());
     assert_eq!(state(&tasks, over.id).await, ended("done, 0 times yes"));
 }
 
@@ -219,13 +249,13 @@ async fn cancelling_gives_a_letter_up_but_lets_a_durable_call_run() {
     let tasks = tasks_of(&bench);
     let runs = tasks.begin(from("fake_run", json!({"wait": 5}))).await.unwrap();
     pass(1.0).await;
-    assert!(tasks.cancel(runs.id, &Caller::local()).await.unwrap());
+    assert!(tasks.cancel(runs.id, (&Caller::local(), &Access::default())).await.unwrap());
     assert_eq!(state(&tasks, runs.id).await, TaskShownState::Working(None));
     pass(5.0).await;
     assert_eq!(state(&tasks, runs.id).await, ended("done, 0 times yes"));
     let waits = tasks.begin(from("fake_run", json!({"fail": "transient"}))).await.unwrap();
     pass(1.0).await;
-    assert!(tasks.cancel(waits.id, &Caller::local()).await.unwrap());
+    assert!(tasks.cancel(waits.id, (&Caller::local(), &Access::default())).await.unwrap());
     assert_eq!(state(&tasks, waits.id).await, TaskShownState::Cancelled);
     assert_eq!(bench.keeping.as_ref().unwrap().only().await.status(), "discarded");
 }
@@ -265,7 +295,10 @@ async fn tasks_survive_a_restart() {
     let (_bench, tasks) = bench_of(Keeping::of(folder, |_, _| {}));
     assert_eq!(state(&tasks, over.id).await, ended("done, 0 times yes"));
     assert!(matches!(state(&tasks, asks.id).await, TaskShownState::Asking(_)));
-    tasks.answer(asks.id, &Caller::local(), [("q0".to_owned(), yes())].into()).await.unwrap();
+    tasks
+        .answer(asks.id, (&Caller::local(), &Access::default()), [("q0".to_owned(), yes())].into())
+        .await
+        .unwrap();
     pass(0.1).await;
     assert_eq!(state(&tasks, asks.id).await, ended("done, 1 times yes"));
 }
@@ -281,7 +314,10 @@ async fn a_task_whose_process_died_before_its_call_began_is_run() {
     let folder = Arc::clone(&bench.keeping.as_ref().unwrap().folder);
     let db = rusqlite::Connection::open(folder.path().join("journal.sqlite")).unwrap();
     let fresh = tasks.begin(from("fake_run", json!({"wait": 1}))).await.unwrap();
-    tasks.answer(asks.id, &Caller::local(), [("q0".to_owned(), yes())].into()).await.unwrap();
+    tasks
+        .answer(asks.id, (&Caller::local(), &Access::default()), [("q0".to_owned(), yes())].into())
+        .await
+        .unwrap();
     drop((bench, tasks, journal));
     pass(0.1).await;
     let (_bench, tasks) = bench_of(Keeping::of(folder, |_, _| {}));

@@ -17,6 +17,7 @@ use rmcp::{
     service::TxJsonRpcMessage,
 };
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use skillhost_core::text::bounded;
 
 use super::refusal;
@@ -84,10 +85,10 @@ pub(crate) async fn refuse(State(max): State<usize>, request: Request, next: Nex
         StatusCode::BAD_REQUEST if !is_json(response.headers()) => {
             match text().ok().and_then(malformed_beginning) {
                 Some(refusal) => refusal,
-                None => return response,
+                None => return word(response, text().ok().and_then(refusal::id)).await,
             }
         }
-        _ => return response,
+        _ => return word(response, text().ok().and_then(refusal::id)).await,
     };
     (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], error_json(id, error)).into_response()
 }
@@ -103,25 +104,29 @@ fn malformed_beginning(text: &str) -> Option<(Option<RequestId>, ErrorData)> {
     struct Begins {
         id: RequestId,
         method: String,
-        #[serde(default)]
-        params: serde_json::Value,
+        params: Option<Box<RawValue>>,
     }
     let begins: Begins =
         serde_json::from_str(text).ok().filter(|begins: &Begins| begins.method == "initialize")?;
-    let error = serde_json::from_value::<InitializeRequestParams>(begins.params).err()?;
+    let params = begins.params.as_ref().map_or("null", |params| params.get());
+    let error = serde_json::from_str::<InitializeRequestParams>(params).err()?;
     let text = bounded(format!("the parameters of initialize are malformed: {error}"), 500);
     Some((Some(begins.id), ErrorData::invalid_params(text, None)))
 }
 
 /// Says as JSON-RPC what is refused in plain text, by rmcp and by the layers around it: clients read one kind of answer.
 pub(crate) async fn worded(request: Request, next: Next) -> Response {
-    /// Bytes of a refusal in plain text.
-    const MAX: usize = 4 << 10;
     let ours = request.method() == Method::POST && request.uri().path().starts_with("/mcp");
     let response = next.run(request).await;
+    if ours { word(response, None).await } else { response }
+}
+
+async fn word(response: Response, id: Option<RequestId>) -> Response {
+    /// Bytes of a refusal in plain text.
+    const MAX: usize = 4 << 10;
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let refused = response.status().is_client_error() || response.status().is_server_error();
-    if !ours || !refused || kind.starts_with("application/json") || kind.starts_with("text/event-stream") {
+    if !refused || kind.starts_with("application/json") || kind.starts_with("text/event-stream") {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -141,7 +146,7 @@ pub(crate) async fn worded(request: Request, next: Next) -> Response {
     };
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Response::from_parts(parts, Body::from(error_json(None, error(text))))
+    Response::from_parts(parts, Body::from(error_json(id, error(text))))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

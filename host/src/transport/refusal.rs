@@ -100,6 +100,12 @@ pub(super) fn asks(text: &str) -> bool {
     matches!(serde_json::from_str(text), Ok(Envelope { id: Some(_), has_method: true, .. }))
 }
 
+/// The id of a request, if it has a sound one. That of a response is the host's own.
+pub(super) fn id(text: &str) -> Option<RequestId> {
+    let Envelope { id, is_response, .. } = serde_json::from_str(text).ok()?;
+    serde_json::from_value(id.filter(|_| !is_response)?).ok()
+}
+
 /// The answer to `text`, with its id where it has a sound one. None to a notification or a response, which are not answered.
 pub(super) fn of(text: &str) -> Option<(Option<RequestId>, ErrorData)> {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
@@ -200,6 +206,16 @@ mod tests {
         ] {
             assert_eq!(answer(&text), None, "{text}");
             assert!(!asks(&text));
+        }
+    }
+
+    #[test]
+    fn only_requests_are_answered_by_their_id() {
+        assert_eq!(id(r#"{"id":7,"method":"ping","params":{},"params":{}}"#), Some(RequestId::Number(7)));
+        for text in
+            [r#"{"id":7,"result":{}}"#, r#"{"id":7,"method":"x","error":{}}"#, r#"{"id":1.5}"#, "{}", "x"]
+        {
+            assert_eq!(id(text), None, "{text}");
         }
     }
 

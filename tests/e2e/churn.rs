@@ -33,7 +33,8 @@ const JITTER: Duration = Duration::from_millis(230);
 /// How long it may take until all are told of a change. A busy machine compiles, too.
 const TOLD: Duration = Duration::from_secs(30);
 const MIB: u64 = 1 << 20;
-/// Files of memory images that the host keeps for modules that ran lately; `WARM` in `host/crates/engine/src/config.rs`.
+/// Files of memory images that the host keeps for modules that ran lately; `WARM` and `QUEUED` in
+/// `host/crates/engine/src/config.rs`.
 const IMAGES: usize = 16;
 
 /// How much of it.
@@ -352,9 +353,9 @@ fn many_clients_hear_of_every_change_and_leave_nothing_behind() {
         let within = |from: u64| from + (from / 10).max(16 * MIB);
         assert!(churned.0 <= within(warm.0), "memory grows: {} to {}", show(warm), show(churned));
         assert!(after.1 <= alone.1 + 4 + IMAGES, "files stay open: {} to {}", show(alone), show(after));
-        // What an allocator keeps for later is no leak, but it is bounded by what all clients together took.
-        let kept = (connected.0.saturating_sub(alone.0)).max(32 * MIB);
-        assert!(after.0 <= alone.0 + kept, "memory stays: {} to {}", show(alone), show(after));
+        // What an allocator keeps for later is no leak, but it is bounded by what all clients together took at their busiest.
+        let kept = (churned.0.saturating_sub(alone.0)).max(32 * MIB);
+        assert!(after.0 <= alone.0 + kept + kept / 10, "memory stays: {} to {}", show(alone), show(after));
         assert!(raw.panics().is_empty(), "{:?}", raw.panics());
     });
 }

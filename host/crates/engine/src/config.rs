@@ -22,7 +22,10 @@ const KEEP_RESIDENT: usize = 1 << 20;
 /// Slots that nobody uses may stay mapped to the component that had them last, which saves mapping it for its next call. A
 /// replaced component stays in memory for as long as one is (wasmtime 48 misses those whose decommit is still queued), so
 /// there are few: under load hardly any slot is unused.
-const WARM: u32 = 16;
+const WARM: u32 = 8;
+
+/// Slots that are cleared together. Those that wait for it hold what they had, as warm ones do.
+const QUEUED: usize = 8;
 
 /// Everything that decides about generated code.
 pub(crate) fn codegen() -> Config {
@@ -52,7 +55,7 @@ pub(crate) fn running(settings: &EngineSettings) -> Config {
         .table_elements(40_000)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
-        .decommit_batch_size(32)
+        .decommit_batch_size(QUEUED)
         .max_unused_warm_slots(WARM)
         .pagemap_scan(Enabled::Auto);
     let mut config = codegen();

@@ -32,6 +32,9 @@ const NONE_YET: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_SIZE: usize = 1 << 20;
 
+/// Letters of the base64 of the modulus of an RSA key of 2048 bits: shorter ones do not count (RFC 7518, 3.3).
+const MIN_MODULUS: usize = 342;
+
 /// Where keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -188,14 +191,14 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
         (AlgorithmParameters::EllipticCurve(curve), Algorithm::ES384) => curve.curve == EllipticCurve::P384,
         (AlgorithmParameters::OctetKeyPair(_), Algorithm::EdDSA) => true,
         (
-            AlgorithmParameters::RSA(_),
+            AlgorithmParameters::RSA(rsa),
             Algorithm::RS256
             | Algorithm::RS384
             | Algorithm::RS512
             | Algorithm::PS256
             | Algorithm::PS384
             | Algorithm::PS512,
-        ) => true,
+        ) => rsa.n.len() >= MIN_MODULUS,
         _ => false,
     };
     signs && named && kind
@@ -204,6 +207,16 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_rsa_keys_fit_nothing() {
+        let key = |bytes: usize| -> Jwk {
+            let n = "w".repeat((bytes * 4).div_ceil(3));
+            serde_json::from_value(serde_json::json!({"kty": "RSA", "n": n, "e": "AQAB"})).unwrap()
+        };
+        assert!(fits(&key(256), Algorithm::RS256));
+        assert!(!fits(&key(128), Algorithm::RS256) && !fits(&key(255), Algorithm::PS512));
+    }
 
     #[test]
     fn keys_come_from_files_and_over_https() {

@@ -4,9 +4,10 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
@@ -37,7 +38,7 @@ pub(super) struct Tokens {
 
 struct Read {
     entries: Arc<Entries>,
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Option<Stamp>,
     looked: Instant,
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn line(name: &str, token: &str, scopes: &[String]) -> anyhow::Result
 impl Tokens {
     pub(super) fn open(path: PathBuf, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let (entries, stamp) = read(&path)?;
-        let read = Read { entries: Arc::new(entries), stamp, looked: clock.now() };
+        let read = Read { entries: Arc::new(entries), stamp: Some(stamp), looked: clock.now() };
         Ok(Self { path, clock, read: Mutex::new(read) })
     }
 
@@ -71,11 +72,11 @@ impl Tokens {
             return Arc::clone(&kept.entries);
         }
         kept.looked = now;
-        if stamp(&self.path).ok() != Some(kept.stamp) {
+        if stamp(&self.path).ok() != kept.stamp {
             match read(&self.path) {
                 Ok((entries, stamp)) => {
                     tracing::info!(tokens = entries.len(), "the file of tokens was read anew");
-                    (kept.entries, kept.stamp) = (Arc::new(entries), stamp);
+                    (kept.entries, kept.stamp) = (Arc::new(entries), Some(stamp));
                 }
                 Err(error) => {
                     tracing::error!(
@@ -90,15 +91,24 @@ impl Tokens {
     }
 }
 
-fn stamp(path: &Path) -> std::io::Result<Option<(SystemTime, u64)>> {
-    let meta = fs::metadata(path)?;
-    Ok(meta.modified().ok().map(|modified| (modified, meta.len())))
+/// What differs with each change, also of one that keeps size and time of its contents: which file it is, and when it was
+/// changed in any way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    changed: (i64, i64),
+    size: u64,
 }
 
-fn read(path: &Path) -> anyhow::Result<(Entries, Option<(SystemTime, u64)>)> {
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    let meta = fs::metadata(path)?;
+    Ok(Stamp { file: (meta.dev(), meta.ino()), changed: (meta.ctime(), meta.ctime_nsec()), size: meta.len() })
+}
+
+fn read(path: &Path) -> anyhow::Result<(Entries, Stamp)> {
     let shown = path.display();
     let stamp = stamp(path).with_context(|| format!("the file {shown} cannot be read"))?;
-    if stamp.is_some_and(|(_, size)| size > MAX_FILE) {
+    if stamp.size > MAX_FILE {
         bail!("the file {shown} has more than {} MiB", MAX_FILE >> 20);
     }
     let text = fs::read_to_string(path).with_context(|| format!("the file {shown} cannot be read"))?;

@@ -24,6 +24,19 @@ pub struct Given {
     pub answers: BTreeMap<String, Value>,
 }
 
+impl Given {
+    /// Whether answers came before anything was asked.
+    pub(crate) fn is_early(&self) -> bool {
+        self.state.is_none() && !self.answers.is_empty()
+    }
+
+    /// The same for the next round, when it answers all that is asked now.
+    pub(crate) fn fits(self, asked: &Asking) -> Option<Self> {
+        all_answered(&asked.questions, &self.answers)
+            .then(|| Self { state: Some(asked.state.clone()), ..self })
+    }
+}
+
 /// What the client is asked, and what it must send back with the answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asking {

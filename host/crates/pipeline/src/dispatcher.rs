@@ -30,7 +30,7 @@ use tracing::{Instrument as _, Span, field};
 use crate::{
     Asking, Given, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings,
     StandIn, Standing, admission, agents,
-    asking::{self, About, Opened, Purpose},
+    asking::{About, Opened, Purpose},
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
@@ -138,15 +138,13 @@ impl Dispatcher {
     /// Take one call through. Always answers, even when something in here panics.
     pub async fn call(&self, request: Request) -> Response {
         // Answers that come before their questions count when they answer all of them.
-        let unasked = |given: &&Given| given.state.is_none() && !given.answers.is_empty();
-        let again = request.given.as_ref().filter(unasked).map(|_| request.clone());
+        let early = request.given.as_ref().is_some_and(Given::is_early).then(|| request.clone());
         let response = self.once(request).await;
-        if let Some(mut again) = again
-            && let (Some(asked), Some(given)) = (&response.asked, &mut again.given)
-            && asking::all_answered(&asked.questions, &given.answers)
+        if let (Some(Request { given: Some(given), .. }), Some(asked)) = (&early, &response.asked)
+            && let Some(given) = given.clone().fits(asked)
+            && let Some(again) = early
         {
-            given.state = Some(asked.state.clone());
-            return Box::pin(self.once(again)).await;
+            return Box::pin(self.once(Request { given: Some(given), ..again })).await;
         }
         response
     }

@@ -43,6 +43,7 @@ pub use sagas::{SagaShown, Sagas, SagasError};
 pub use settings::{RecoverySettings, SagaSettings, TaskSettings};
 pub(crate) use settle::Ended;
 pub use standing::Standing;
+pub(crate) use standing::asks;
 
 /// How long to sleep before a process that may have been idle looks what others have left.
 const POLL: Duration = Duration::from_secs(15);

@@ -1,6 +1,8 @@
 //! Calls that run as tasks: their client has a handle at once, and asks for the result, answers questions, or cancels with it.
 //! A task is kept in the journal beside its call: what is told of it is what is written down, so that it survives a restart.
 
+mod shown;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -13,7 +15,7 @@ use skillhost_core::{
     Access, CallId, Caller, ClientFeatures, Failure, FailureKind, NoClient, Question, Reply, TaskId,
     TaskSupport,
 };
-use skillhost_journal::{Delivery, Priority, Record, State, Task, TaskChange, TaskState, Timestamp};
+use skillhost_journal::{Delivery, Priority, State, Task, TaskChange, TaskState, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -21,8 +23,10 @@ use crate::{
     Asked, Asking, Dispatcher, Given, Recovery, Request, Response, Standing, TaskSettings,
     agents::reaches,
     asking,
-    recovery::{outcome, unavailable},
+    recovery::{asks, unavailable},
 };
+pub use shown::{TaskShown, TaskShownState};
+use shown::{ended, shown, told};
 
 /// Attempts to change a task that others change as well.
 const TRIES: usize = 8;
@@ -48,34 +52,6 @@ struct Inner {
     ended: Box<Ended>,
     /// Tasks whose calls run here.
     running: Mutex<HashMap<TaskId, CancellationToken>>,
-}
-
-/// A task, as its client is told of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskShown {
-    /// Its handle.
-    pub id: TaskId,
-    /// When it began.
-    pub created: Timestamp,
-    /// When it last changed.
-    pub updated: Timestamp,
-    /// From when on it may be forgotten.
-    pub expires: Timestamp,
-    /// Where it is.
-    pub state: TaskShownState,
-}
-
-/// Where a task is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TaskShownState {
-    /// It goes on; with a word on it, where there is one.
-    Working(Option<String>),
-    /// It waits for these.
-    Asking(Vec<Question>),
-    /// It has ended so, in the words of the one who wrote it down.
-    Ended(String),
-    /// Its client gave it up.
-    Cancelled,
 }
 
 /// What is needed to make the call again.
@@ -392,11 +368,9 @@ impl Tasks {
         });
         let here = inner.running().contains_key(&task.id);
         // Not begun yet, in this round or at all: the process that is to do it lives.
-        let begins = record.as_ref().is_none_or(|record| {
-            let asked = |kind: &str| kind == FailureKind::InputRequired.code();
-            record.state == State::Failed
-                && record.problem.as_ref().is_some_and(|problem| asked(&problem.kind))
-        });
+        let begins = record
+            .as_ref()
+            .is_none_or(|record| record.state == State::Failed && asks(record.problem.as_ref()));
         if here || goes_on || (task.attended && begins) {
             let problem = record.as_ref().and_then(|record| record.problem.as_ref());
             let word =
@@ -496,36 +470,4 @@ impl Kept {
 fn busy() -> Failure {
     let text = "the task is being changed by others; try again";
     Failure::new(FailureKind::Overloaded, text).retry_after(Duration::from_millis(100))
-}
-
-fn shown(task: &Task, state: TaskShownState) -> TaskShown {
-    TaskShown { id: task.id, created: task.created, updated: task.updated, expires: task.expires, state }
-}
-
-/// How a call ended whose task nobody ended.
-fn ended(record: Option<&Record>, now: Timestamp) -> (Result<Reply, Failure>, Option<Standing>) {
-    let Some(record) = record else {
-        return (
-            Err(Failure::new(FailureKind::Internal, "what became of the call is not known any more")),
-            None,
-        );
-    };
-    match (record.state, outcome(record)) {
-        (State::Done, Some(reply)) => (Ok(reply), None),
-        (State::Failed, _) if record.rollback.is_none() => {
-            let problem = record.problem.as_ref();
-            let kind = problem.and_then(|problem| FailureKind::from_code(&problem.kind));
-            let message = problem.map(|problem| problem.message.clone()).unwrap_or_default();
-            (Err(Failure::new(kind.unwrap_or(FailureKind::Internal), message)), None)
-        }
-        _ => {
-            let standing = Standing::of(record, now);
-            (Ok(standing.reply(true)), Some(standing))
-        }
-    }
-}
-
-fn told(task: &Task, result: Result<Reply, Failure>, standing: Option<Standing>) -> Response {
-    let response = Response::new(task.call, task.call.to_string().into(), result);
-    Response { standing, ..response }
 }

@@ -20,7 +20,7 @@ use tracing::{Instrument as _, Span, field};
 use super::{Dispatcher, Through};
 use crate::{
     Asking, FeatureRequest, FeatureResponse, Wanted,
-    asking::{self, About, Opened, Purpose},
+    asking::{About, Opened, Purpose},
     attempts::Tally,
     log::{Dropped, told},
 };
@@ -38,15 +38,13 @@ struct Found {
 impl Dispatcher {
     /// Take a request for something beside tools through. Always answers, even when something in here panics.
     pub async fn serve(&self, request: FeatureRequest) -> FeatureResponse {
-        let unasked = |given: &&crate::Given| given.state.is_none() && !given.answers.is_empty();
-        let again = request.given.as_ref().filter(unasked).map(|_| request.clone());
+        let early = request.given.as_ref().is_some_and(crate::Given::is_early).then(|| request.clone());
         let response = self.serve_once(request).await;
-        if let Some(mut again) = again
-            && let (Some(asked), Some(given)) = (&response.asked, &mut again.given)
-            && asking::all_answered(&asked.questions, &given.answers)
+        if let (Some(FeatureRequest { given: Some(given), .. }), Some(asked)) = (&early, &response.asked)
+            && let Some(given) = given.clone().fits(asked)
+            && let Some(again) = early
         {
-            given.state = Some(asked.state.clone());
-            return self.serve_once(again).await;
+            return self.serve_once(FeatureRequest { given: Some(given), ..again }).await;
         }
         response
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skillhost_core::{Block, CallId, Reply};
+use skillhost_core::{Block, CallId, FailureKind, Reply};
 use skillhost_journal::{Problem, Record, SagaState, State, Timestamp, UndoState};
 
 /// Where a call is.
@@ -20,6 +20,11 @@ pub struct Standing {
     pub problem: Option<Problem>,
     /// What taking it back came to, if anybody has begun.
     pub rollback: Option<SagaState>,
+}
+
+/// Whether a run ended with questions: it goes on with their answers.
+pub(crate) fn asks(problem: Option<&Problem>) -> bool {
+    problem.is_some_and(|problem| problem.kind == FailureKind::InputRequired.code())
 }
 
 impl Standing {
@@ -114,6 +119,9 @@ impl Standing {
                     "The call {id} failed{why}.{taken_back} It is never made again under its key, if it had one."
                 )
             }
+            State::Failed if asks(self.problem.as_ref()) => format!(
+                "The call {id} waits for answers to what it asked its client, and goes on with them. {effect} Do not repeat it."
+            ),
             State::Failed => format!("The call {id} failed{why}. {effect}"),
             State::RollingBack => {
                 format!("The call {id} failed{why}. What it did is being taken back. Do not repeat it. {ask}")

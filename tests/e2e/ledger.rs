@@ -67,6 +67,12 @@ pub(crate) fn until_effects(host: &Host, count: usize) {
     eventually(|| (effects(host).len() >= count).then_some(()));
 }
 
+/// Wait until a flaky undo of this call has counted its first try. The file alone is not enough: who is killed between its
+/// creation and the line has counted nothing, and fails once more.
+pub(crate) fn until_counted(host: &Host, call: &str) {
+    eventually(|| (!lines(host, &format!("flaky-{call}")).is_empty()).then_some(()));
+}
+
 /// The call that set a key, as the skill told it.
 pub(crate) fn call_of(host: &Host, key: &str) -> String {
     let start = format!("do {key} ");

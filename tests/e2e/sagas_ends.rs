@@ -5,8 +5,8 @@ use skillhost_e2e::{Client, Host, eventually};
 
 use crate::{
     ledger::{
-        and, call_of, done, effects, events, ledger, put, shown, story, text, told, undone, until_effects,
-        until_event, with_keys, world,
+        and, call_of, done, effects, events, ledger, put, shown, story, text, told, undone, until_counted,
+        until_effects, until_event, with_keys, world,
     },
     sagas::{arguments, begin, rolled_back, step},
 };
@@ -92,8 +92,7 @@ fn a_host_that_is_killed_between_two_tries_is_followed_by_one_that_finishes() {
     let mut client = host.stdio();
     let saga = three(&mut client, "flaky:1");
     client.begin_call("saga_rollback", json!({"saga": saga}));
-    let tried = host.root().join(format!("log/flaky-{}", call_of(&host, "b")));
-    eventually(|| tried.exists().then_some(()));
+    until_counted(&host, &call_of(&host, "b"));
     assert_eq!(story(&host)[3..], ["undo c"]);
     client.kill();
     let mut client = host.stdio();
@@ -145,8 +144,7 @@ fn a_killed_hosts_roll_back_is_finished_by_a_host_that_lives() {
     let (mut one, _other) = (host.stdio(), host.stdio());
     let saga = three(&mut one, "flaky:1");
     one.begin_call("saga_rollback", json!({"saga": saga}));
-    let tried = host.root().join(format!("log/flaky-{}", call_of(&host, "b")));
-    eventually(|| tried.exists().then_some(()));
+    until_counted(&host, &call_of(&host, "b"));
     one.kill();
     until_effects(&host, 6);
     assert_eq!(story(&host), ["do a", "do b", "do c", "undo c", "undo b", "undo a"]);

@@ -5,16 +5,19 @@ use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Dur
 use anyhow::Context as _;
 use skillhost_core::{Clock, KeyValue};
 use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
-use skillhost_journal::{Sealer, Sqlite, SqliteSettings};
+use skillhost_journal::{Observer, Phase, Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
 use skillhost_pipeline::{
     Dispatcher, Letters, Recovery, RecoverySettings, Sagas, Tasks, TokioClock, built_in,
 };
 use skillhost_skills::Directory;
+use skillhost_telemetry::{Metric, Metrics, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{JournalSettings, Settings},
+    config::{JournalSettings, Settings, ShutdownSettings},
+    health::{Health, Watched},
+    shutdown::Shutdown,
     transport::{self, Sources},
 };
 
@@ -25,7 +28,11 @@ pub(crate) struct App {
     pub(crate) listeners: OwnListeners,
     /// Watches as long as it lives.
     pub(crate) directory: Arc<Directory>,
+    pub(crate) health: Arc<Health>,
     recovery: Arc<Recovery>,
+    clock: Arc<dyn Clock>,
+    settings: ShutdownSettings,
+    interval: Option<Duration>,
 }
 
 /// When the journal is opened.
@@ -39,15 +46,19 @@ pub(crate) enum Open {
 
 impl App {
     /// Start everything below the transports. Answers at once: skills load in the background.
-    pub(crate) async fn start(settings: &Settings, open: Open) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        settings: &Settings,
+        telemetry: Arc<Telemetry>,
+        open: Open,
+    ) -> anyhow::Result<Self> {
         let clock = clock();
         let listeners = OwnListeners::default();
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
         let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue))?;
-        let recovery = recovery(&settings.data, &settings.journal, open).await?;
+        let recovery = recovery(&settings.data, &settings.journal, open, &telemetry.metrics).await?;
         let builtin = built_in(&recovery);
         let directory =
-            Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock), builtin)?);
+            Arc::new(Directory::open(settings.skills.clone(), engine.clone(), Arc::clone(&clock), builtin)?);
         recovery.use_versions(directory.versions());
         recovery.use_keyvalue(keyvalue);
         let catalog = directory.catalog();
@@ -55,15 +66,49 @@ impl App {
         {
             tracing::warn!(skill = %name, "the configuration names a skill that is not in the skills folder");
         }
+        let pipeline = skillhost_pipeline::Settings {
+            metrics: telemetry.metrics.clone(),
+            sample: telemetry.sample,
+            ..settings.pipeline.clone()
+        };
         let dispatcher =
-            Dispatcher::new(catalog, clock, settings.pipeline.clone(), Some(Arc::clone(&recovery)));
-        Ok(Self { dispatcher, listeners, directory, recovery })
+            Dispatcher::new(catalog.clone(), Arc::clone(&clock), pipeline, Some(Arc::clone(&recovery)));
+        let watched = Watched {
+            data: settings.data.clone(),
+            clock: Arc::clone(&clock),
+            dispatcher: Arc::clone(&dispatcher),
+            recovery: Arc::clone(&recovery),
+            catalog,
+            engine,
+            telemetry,
+        };
+        let health = Health::new(settings.health, watched);
+        let interval = settings.telemetry.otlp.as_ref().map(|otlp| otlp.interval);
+        let shutdown = settings.shutdown;
+        Ok(Self { dispatcher, listeners, directory, health, recovery, clock, settings: shutdown, interval })
     }
 
-    /// Run dead letters that are due, until `stop`.
-    pub(crate) fn recover(&self, stop: CancellationToken) {
+    /// Do what goes on beside calls: run dead letters that are due until `stop`, and tell of the host.
+    pub(crate) fn work(&self, stop: CancellationToken) {
         let dispatcher = Arc::downgrade(&self.dispatcher);
         tokio::spawn(Arc::clone(&self.recovery).work(dispatcher, stop));
+        tokio::spawn(self.health.telemetry.tell_of_floods());
+        if let Some(interval) = self.interval {
+            tokio::spawn(Arc::clone(&self.health).keep_publishing(interval));
+        }
+    }
+
+    /// The end of this host.
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        Shutdown::new(self.settings, Arc::clone(&self.clock))
+    }
+
+    /// Close what is below the transports, once no call is in flight.
+    pub(crate) async fn close(&self, shutdown: &mut Shutdown) {
+        let recovery = &self.recovery;
+        shutdown.close("journal", async { recovery.flush().await.map_err(|error| error.to_string()) }).await;
+        let telemetry = Arc::clone(&self.health.telemetry);
+        shutdown.close_blocking("telemetry", move |patience| telemetry.shut_down(patience)).await;
     }
 
     /// What clients are told of when it changes.
@@ -92,6 +137,7 @@ pub(crate) async fn recovery(
     data: &Path,
     settings: &JournalSettings,
     open: Open,
+    metrics: &Metrics,
 ) -> anyhow::Result<Arc<Recovery>> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -101,6 +147,7 @@ pub(crate) async fn recovery(
     let sqlite = SqliteSettings {
         bounds: settings.bounds,
         max_size: settings.max_size,
+        observer: metrics.is_on().then(|| observer(metrics.clone())),
         ..SqliteSettings::new(data.join("journal.sqlite"), data.join("run"))
     };
     let journal = match open {
@@ -118,9 +165,34 @@ pub(crate) async fn recovery(
         answer_within: settings.answer_within,
         tasks: settings.tasks,
         sagas: settings.sagas.clone(),
+        metrics: metrics.clone(),
         ..RecoverySettings::new(data.join("archive"))
     };
     Ok(Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings))
+}
+
+/// Measures the journal's commits. It is told of them on the one thread that writes.
+fn observer(metrics: Metrics) -> Observer {
+    let (clock, began) = (clock(), std::sync::Mutex::new(None));
+    Arc::new(move |phase| {
+        let mut began = began.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match phase {
+            Phase::Before(_) => *began = Some(clock.now()),
+            Phase::After(operations) => {
+                if let Some(began) = began.take() {
+                    let took = clock.now().saturating_duration_since(began);
+                    metrics.note(Metric::JournalCommit, took.as_secs_f64());
+                }
+                #[expect(clippy::cast_precision_loss, reason = "at most some hundred")]
+                metrics.note(Metric::JournalBatch, operations as f64);
+            }
+            Phase::Failed(operations) => {
+                for _ in 0..operations {
+                    metrics.count(Metric::JournalErrors, []);
+                }
+            }
+        }
+    })
 }
 
 /// The time that everything goes by.

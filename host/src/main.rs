@@ -3,7 +3,9 @@
 mod app;
 mod cli;
 mod config;
+mod health;
 mod reload;
+mod shutdown;
 mod transport;
 
 use std::process::ExitCode;

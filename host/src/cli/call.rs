@@ -1,6 +1,6 @@
 //! `skillhost call`
 
-use std::{io::Read as _, process::ExitCode, sync::Arc};
+use std::{io::Read as _, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,10 +10,9 @@ use skillhost_core::{Caller, ClientFeatures, NoClient};
 use skillhost_journal::Priority;
 use skillhost_pipeline::{Asked, Request};
 
-use super::{ACCEPTED, TOOL_ERROR, out, stop_on_signal};
+use super::{ACCEPTED, Common, TOOL_ERROR, Told, out, start, stop_on_signal};
 use crate::{
     app::{App, Open, block_on},
-    config::Settings,
     transport::{admin, reply},
 };
 
@@ -38,14 +37,18 @@ pub(super) struct Call {
     json: bool,
 }
 
+/// How long the trace of the call may take to be sent.
+const FLUSH: Duration = Duration::from_secs(5);
+
 impl Call {
-    pub(super) fn run(self, mut settings: Settings) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let (mut settings, telemetry) = start(common.raw()?, Told::Calls)?;
         let arguments = self.args.as_deref().map(parse).transpose()?;
         // Nobody else waits here: let a first compilation end.
         settings.pipeline.ready_wait = settings.engine.compile_timeout;
         let result = block_on(async {
             let stop = stop_on_signal()?;
-            let app = App::start(&settings, Open::WithFirstUse).await?;
+            let app = App::start(&settings, Arc::clone(&telemetry), Open::WithFirstUse).await?;
             let request = Request {
                 id: None,
                 tool: self.tool,
@@ -69,6 +72,10 @@ impl Call {
             };
             Ok(reply::to_mcp(app.dispatcher.call(request).await))
         })?;
+        // What could not be sent is no reason to call it again.
+        if let Err(error) = telemetry.shut_down(FLUSH) {
+            tracing::warn!(error, "telemetry could not be sent");
+        }
         let result = result.map_err(|error: ErrorData| anyhow::anyhow!("{}", error.message))?;
         if self.json {
             out::json(&result)?;

@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use skillhost_core::CallId;
+use skillhost_telemetry::Metrics;
 
 use super::{call::parse, out};
 use crate::{
@@ -174,7 +175,8 @@ impl Dlq {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         block_on(async {
             let alone = async || {
-                let recovery = recovery(&settings.data, &settings.journal, Open::Now).await?;
+                let recovery =
+                    recovery(&settings.data, &settings.journal, Open::Now, &Metrics::default()).await?;
                 Ok(Admin::alone(&recovery))
             };
             let client = Client::find(&settings.data, alone).await?;

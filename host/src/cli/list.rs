@@ -5,6 +5,7 @@ use std::{fmt::Write as _, process::ExitCode, sync::Arc, time::SystemTime};
 use clap::Args;
 use serde_json::{Value, json};
 use skillhost_core::{Catalog, SkillState, SkillStatus, ToolName};
+use skillhost_telemetry::Telemetry;
 
 use super::{live, out};
 use crate::{
@@ -39,7 +40,7 @@ impl List {
 fn settled(settings: &Settings) -> anyhow::Result<(Arc<Catalog>, Vec<Running>)> {
     block_on(async {
         let running = running(&settings.data).await;
-        let app = App::start(settings, Open::WithFirstUse).await?;
+        let app = App::start(settings, Arc::new(Telemetry::silent()), Open::WithFirstUse).await?;
         let mut changes = app.dispatcher.changes();
         // The sender lives as long as the app: this cannot fail.
         let catalog = changes.wait_for(|catalog| catalog.settled).await?;

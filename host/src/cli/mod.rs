@@ -6,9 +6,11 @@ mod compile_one;
 mod config;
 mod dlq;
 mod explain;
+mod health;
 mod inspect;
 mod list;
 mod live;
+mod log;
 mod out;
 mod policies;
 mod saga;
@@ -23,9 +25,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use skillhost_telemetry::Telemetry;
 
 use crate::{
-    app::App,
+    app::{App, clock},
     config::{ConfigError, DEFAULT_FILE, Raw, Settings, read, with_environment},
     reload::Reload,
 };
@@ -103,6 +106,10 @@ enum Command {
     Saga(saga::Saga),
     /// Take back what a call did
     Undo(saga::Undo),
+    /// Tell whether the host that runs is well; for probes of containers, too
+    Health(health::Health),
+    /// Show or change what the host that runs logs
+    Log(log::Log),
     /// Make tokens for callers over HTTP
     Auth(auth::Auth),
     /// Check or show the configuration
@@ -117,21 +124,18 @@ enum Command {
 /// Run a command and answer the exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let Cli { command, common } = cli;
-    // Long-running commands tell what happens; the others only what is wrong.
-    let level = match command {
-        Command::Serve(_) | Command::Stdio => None,
-        _ => Some("warn"),
-    };
-    let settings = || common.settings(level);
+    let settings = || common.settings();
     let result = match command {
         Command::Serve(command) => command.run(&common),
         Command::Stdio => stdio::run(&common),
         Command::List(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
-        Command::Call(command) => settings().and_then(|settings| command.run(settings)),
+        Command::Call(command) => command.run(&common),
         Command::Dlq(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Saga(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Undo(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Health(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Log(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Config(command) => command.run(&common),
         Command::Explain(command) => command.run(),
         Command::Auth(command) => command.run(),
@@ -171,19 +175,36 @@ impl Common {
             .context("the configuration file cannot be watched")
     }
 
-    /// Checked settings, with logging started. `level` is used when nothing else says one.
-    fn settings(&self, level: Option<&str>) -> anyhow::Result<Settings> {
-        start(self.raw()?, level)
+    /// Checked settings of a command that ends, with logging started.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        start(self.raw()?, Told::Trouble).map(|(settings, _)| settings)
     }
 }
 
-fn start(mut raw: Raw, level: Option<&str>) -> anyhow::Result<Settings> {
-    if let Some(level) = level {
-        raw.log.level.get_or_insert_with(|| level.to_owned());
+/// What a command tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// One that goes on: what happens, in the log, metrics and traces.
+    Everything,
+    /// One that ends and makes calls: what is wrong, and traces.
+    Calls,
+    /// One that ends: what is wrong.
+    Trouble,
+}
+
+/// Checked settings, with telemetry started.
+fn start(mut raw: Raw, told: Told) -> anyhow::Result<(Settings, Arc<Telemetry>)> {
+    if told != Told::Everything {
+        raw.log.level.get_or_insert_with(|| "warn".to_owned());
     }
     let settings = raw.check()?;
-    skillhost_telemetry::init(settings.log_format, &settings.log_level)?;
-    Ok(settings)
+    let mut telemetry = settings.telemetry.clone();
+    telemetry.metrics &= told == Told::Everything;
+    if told == Told::Trouble {
+        telemetry.otlp = None;
+    }
+    let telemetry = Telemetry::start(&telemetry, clock())?;
+    Ok((settings, Arc::new(telemetry)))
 }
 
 /// Cancelled at the first SIGINT or SIGTERM; a second one ends the process at once.

@@ -2,12 +2,13 @@
 
 mod show;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use skillhost_core::SagaId;
+use skillhost_telemetry::{Metrics, Telemetry};
 
 use super::{FAILED, out};
 use crate::{
@@ -153,7 +154,11 @@ struct Asking {
 impl Asking {
     /// To look at what there is: the journal alone will do.
     async fn look(settings: &Settings, json: bool) -> anyhow::Result<Self> {
-        let alone = async || Ok(Admin::alone(&recovery(&settings.data, &settings.journal, Open::Now).await?));
+        let alone = async || {
+            Ok(Admin::alone(
+                &recovery(&settings.data, &settings.journal, Open::Now, &Metrics::default()).await?,
+            ))
+        };
         let client = Client::find(&settings.data, alone).await?;
         Ok(Self { client, json, app: std::sync::Mutex::default() })
     }
@@ -162,7 +167,7 @@ impl Asking {
     async fn act(settings: &Settings, json: bool) -> anyhow::Result<Self> {
         let app = std::sync::Mutex::default();
         let alone = async || {
-            let started = App::start(settings, Open::Now).await?;
+            let started = App::start(settings, Arc::new(Telemetry::silent()), Open::Now).await?;
             let admin = Admin::of(&started);
             *app.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(started);
             Ok(admin)

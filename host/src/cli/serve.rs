@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Common, start, stop_on_signal};
+use super::{Common, Told, start, stop_on_signal};
 use crate::{
     app::{App, Open, block_on},
     config::{Raw, raw},
@@ -26,21 +26,23 @@ impl Serve {
         let raw = common.raw()?;
         let listen = self.listen.or_else(|| raw.server.listen.clone());
         let server = raw::Server { listen, ..raw.server.clone() };
-        let settings = start(Raw { server, ..raw.clone() }, None)?;
+        let (settings, telemetry) = start(Raw { server, ..raw.clone() }, Told::Everything)?;
         block_on(async {
             let stop = stop_on_signal()?;
             // The port first: when it is taken, nothing else needs to start.
             let listener = http::bind(&settings.http).await?;
-            let app = App::start(&settings, Open::Now).await?;
+            let app = App::start(&settings, telemetry, Open::Now).await?;
             app.listeners.add(listener.local_addr()?);
             let admin = Admin::of(&app);
             let _socket = Socket::open(&settings.data, admin.clone());
             let _reload = common.follow(raw, &app)?;
-            app.recover(stop.clone());
+            app.work(stop.clone());
             let admin = settings.admin.token()?.map(|token| (admin, token));
-            http::serve(&app.dispatcher, (app.sources(), app.tasks()), &settings.http, admin, listener, stop)
-                .await?;
-            Ok(ExitCode::SUCCESS)
+            let mut shutdown = app.shutdown();
+            let served = http::serve(&app, &settings.http, admin, listener, &shutdown, stop).await;
+            // Also when it failed: calls may be in flight.
+            app.close(&mut shutdown).await;
+            served.map(|()| shutdown.code())
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Common, start, stop_on_signal};
+use super::{Common, Told, start, stop_on_signal};
 use crate::{
     app::{App, Open, block_on},
     transport::{
@@ -13,14 +13,16 @@ use crate::{
 
 pub(super) fn run(common: &Common) -> anyhow::Result<ExitCode> {
     let raw = common.raw()?;
-    let settings = start(raw.clone(), None)?;
+    let (settings, telemetry) = start(raw.clone(), Told::Everything)?;
     block_on(async {
         let stop = stop_on_signal()?;
-        let app = App::start(&settings, Open::Now).await?;
+        let app = App::start(&settings, telemetry, Open::Now).await?;
         let _socket = Socket::open(&settings.data, Admin::of(&app));
         let _reload = common.follow(raw, &app)?;
-        app.recover(stop.clone());
-        stdio::serve(&app.dispatcher, (app.sources(), app.tasks()), stop).await?;
-        Ok(ExitCode::SUCCESS)
+        app.work(stop.clone());
+        let mut shutdown = app.shutdown();
+        let served = stdio::serve(&app, &shutdown, stop).await;
+        app.close(&mut shutdown).await;
+        served.map(|()| shutdown.code())
     })
 }

@@ -4,6 +4,7 @@
 mod auth;
 mod grants;
 mod journal;
+mod operation;
 mod policies;
 mod skill;
 mod units;
@@ -13,7 +14,6 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use skillhost_telemetry::Format;
 
 use super::Source;
 pub(crate) use auth::Auth;
@@ -21,6 +21,7 @@ pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, S
 pub(crate) use journal::{
     Admin, DeadLetters, Delivery, Journal, OnExpiry, OnFull, Priority, Sagas, Task, Tasks,
 };
+pub(crate) use operation::{Health, Log, Shutdown, Telemetry};
 pub(crate) use policies::{
     Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
     Retry, RetryBudget,
@@ -37,8 +38,14 @@ pub(crate) struct Raw {
     pub(crate) server: Server,
     /// The engine. Changes need a restart.
     pub(crate) engine: Engine,
-    /// What is logged to stderr. Changes need a restart.
+    /// What is logged to stderr. Changes need a restart, but for what `PUT /admin/log` changes.
     pub(crate) log: Log,
+    /// Metrics and traces. Changes need a restart.
+    pub(crate) telemetry: Telemetry,
+    /// When the host is well. Changes need a restart.
+    pub(crate) health: Health,
+    /// How the host ends. Changes need a restart.
+    pub(crate) shutdown: Shutdown,
     /// Idempotency keys, and what is kept of calls. Changes need a restart.
     pub(crate) journal: Journal,
     /// Dead letters. Changes need a restart.
@@ -130,25 +137,4 @@ pub(crate) struct Engine {
     #[serde(serialize_with = "units::write_size")]
     #[schemars(schema_with = "size")]
     pub(crate) cache_size: Option<ByteSize>,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Log {
-    /// One JSON object a line, or lines for people.
-    #[schemars(with = "Option<LogFormat>")]
-    pub(crate) format: Option<Format>,
-    /// error, warn, info, debug, trace, or `target=level` pairs. `--log` and `SKILLHOST_LOG` win. Lines of skills have
-    /// the target `skillhost::guest`.
-    pub(crate) level: Option<String>,
-}
-
-/// As `Format`, which knows nothing of schemas.
-#[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[expect(dead_code, reason = "its schema is what counts")]
-enum LogFormat {
-    Json,
-    Pretty,
 }

@@ -13,10 +13,13 @@ pub(crate) fn schema() -> Schema {
 }
 
 /// The tables of the page: heading, and the definition in the schema.
-const TABLES: [(&str, &str); 24] = [
+const TABLES: [(&str, &str); 27] = [
     ("[server]", "Server"),
     ("[engine]", "Engine"),
     ("[log]", "Log"),
+    ("[telemetry]", "Telemetry"),
+    ("[health]", "Health"),
+    ("[shutdown]", "Shutdown"),
     ("[journal]", "Journal"),
     ("[dead_letters]", "DeadLetters"),
     ("[sagas]", "Sagas"),
@@ -133,7 +136,7 @@ table that says one counts whole. [Policies](policies.md) tells what each does. 
 
 **While the host runs** it takes over changes of `[limits]`, `[defaults]` and `[skills.*]`: policies that did not change keep
 their state; skills whose other settings have changed are loaded again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
-log says what is wrong. `[server]`, `[engine]`, `[log]`, `[journal]`, `[dead_letters]`, `[sagas]`, `[tasks]`, `[auth]` and `[admin]` need a restart; the log says so.
+log says what is wrong. `[server]`, `[engine]`, `[log]`, `[telemetry]`, `[health]`, `[shutdown]`, `[journal]`, `[dead_letters]`, `[sagas]`, `[tasks]`, `[auth]` and `[admin]` need a restart; the log says so.
 
 A skill touches nothing that its grants do not give; [Security](security.md) tells how each is held.
 

@@ -4,6 +4,7 @@ mod auth;
 mod expand;
 mod grants;
 mod journal;
+mod operation;
 mod policies;
 mod skill;
 mod values;
@@ -23,7 +24,7 @@ use skillhost_engine::{Limits, SecretSource};
 use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy, ToolPolicy};
 use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
 use skillhost_skills::{Kept, SkillSettings, SkillsSettings};
-use skillhost_telemetry::Format;
+use skillhost_telemetry::{FloodSettings, Format};
 
 use super::{
     ConfigError, Raw, Source, default_data,
@@ -31,6 +32,7 @@ use super::{
 };
 pub(crate) use auth::AuthSettings;
 pub(crate) use journal::{AdminSettings, JournalSettings};
+pub(crate) use operation::{HealthSettings, Least, ShutdownSettings};
 use values::{at_most, bytes, time, within};
 
 /// Everything the host runs by.
@@ -43,8 +45,9 @@ pub(crate) struct Settings {
     pub(crate) pipeline: pipeline::Settings,
     pub(crate) journal: JournalSettings,
     pub(crate) admin: AdminSettings,
-    pub(crate) log_format: Format,
-    pub(crate) log_level: String,
+    pub(crate) telemetry: skillhost_telemetry::Settings,
+    pub(crate) health: HealthSettings,
+    pub(crate) shutdown: ShutdownSettings,
 }
 
 /// The HTTP transport.
@@ -56,6 +59,8 @@ pub(crate) struct HttpSettings {
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) auth: AuthSettings,
     pub(crate) max_request: usize,
+    /// Whether `/metrics` and `/health` are for everybody who reaches the address.
+    pub(crate) open: bool,
 }
 
 /// The engine.
@@ -131,6 +136,19 @@ impl Raw {
         fill(&mut tasks.answer_within, recovery.answer_within);
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
+        let flood = FloodSettings::default();
+        fill(&mut self.log.max_per_second, flood.per_second);
+        fill(&mut self.log.burst, flood.burst);
+        fill(&mut self.log.arguments, false);
+        let telemetry = &mut self.telemetry;
+        fill(&mut telemetry.metrics, true);
+        fill(&mut telemetry.open, false);
+        fill(&mut telemetry.interval, Duration::from_secs(15));
+        fill(&mut telemetry.sample, 1.0);
+        let shutdown = &mut self.shutdown;
+        fill(&mut shutdown.drain, Duration::from_secs(15));
+        fill(&mut shutdown.cancel, Duration::from_secs(3));
+        fill(&mut shutdown.cleanup, Duration::from_secs(5));
         let skill = &mut self.defaults;
         let (limits, built_in) = (Limits::default(), SkillSettings::default());
         fill(&mut skill.mount, raw::Mount::Prefixed);
@@ -187,6 +205,9 @@ impl Raw {
             server,
             engine,
             log,
+            telemetry,
+            health,
+            shutdown,
             journal,
             dead_letters,
             sagas,
@@ -239,6 +260,7 @@ impl Raw {
                 allowed_origins: each("server.allowed_origins", server.allowed_origins, origin)?,
                 auth,
                 max_request: bytes("server.max_request", server.max_request, 1 << 10, 1 << 30)?,
+                open: telemetry.open.expect(set),
             },
             data,
             skills: SkillsSettings {
@@ -265,11 +287,14 @@ impl Raw {
                 },
                 policies: Arc::new(policies),
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
+                log_arguments: log.arguments.expect(set),
+                ..pipeline::Settings::default()
             },
             journal: journal::journal(&journal, &dead_letters, &sagas, &tasks)?,
             admin,
-            log_format: log.format.expect(set),
-            log_level: level(log.level.expect(set))?,
+            telemetry: operation::telemetry(&log, &telemetry)?,
+            health: operation::health(&health)?,
+            shutdown: operation::shutdown(&shutdown)?,
         })
     }
 }
@@ -279,13 +304,6 @@ fn folder(key: &str, path: PathBuf) -> Result<PathBuf, ConfigError> {
         return Err(ConfigError::value(key, "is empty; name a folder"));
     }
     Ok(path)
-}
-
-fn level(filter: String) -> Result<String, ConfigError> {
-    match skillhost_telemetry::check(&filter) {
-        Ok(()) => Ok(filter),
-        Err(error) => Err(ConfigError::value("log.level", format!("cannot be used: {error}"))),
-    }
 }
 
 fn each(

@@ -3,7 +3,9 @@
 
 mod answer;
 mod client;
+mod health;
 mod letters;
+mod levels;
 mod openapi;
 mod saga_view;
 mod sagas;
@@ -24,8 +26,10 @@ use axum::{
 use serde::Serialize;
 use skillhost_pipeline::{Dispatcher, Letters, Recovery, Sagas};
 
-use crate::app::App;
-pub(crate) use client::{Ask, Client, Running, is_running, running};
+use crate::{app::App, health::Health};
+pub(crate) use client::{Ask, Client, Running, ask_each, is_running, running};
+pub(crate) use health::{ALL, METRICS, open, probes};
+pub(crate) use levels::PATH as LEVELS;
 pub(crate) use socket::Socket;
 pub(crate) use token::Token;
 
@@ -41,6 +45,8 @@ pub(crate) struct Admin {
     dispatcher: Option<Arc<Dispatcher>>,
     letters: Letters,
     sagas: Sagas,
+    /// None where no host runs.
+    health: Option<Arc<Health>>,
     /// Who goes into the history of letters.
     by: &'static str,
 }
@@ -52,6 +58,7 @@ impl Admin {
             dispatcher: Some(Arc::clone(&app.dispatcher)),
             letters: app.letters(),
             sagas: app.sagas(),
+            health: Some(Arc::clone(&app.health)),
             by: "the command line",
         }
     }
@@ -62,6 +69,7 @@ impl Admin {
             dispatcher: None,
             letters: Letters::new(Arc::clone(recovery), None),
             sagas: Sagas::new(Arc::clone(recovery)),
+            health: None,
             by: "the command line",
         }
     }
@@ -71,6 +79,8 @@ impl Admin {
         Router::new()
             .route(POLICIES, get(policies))
             .route("/admin/openapi.json", get(async || json(&openapi::document())))
+            .merge(health::router())
+            .merge(levels::router())
             .merge(letters::router())
             .merge(sagas::router())
             .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
@@ -78,9 +88,9 @@ impl Admin {
     }
 
     /// For who shows the token.
-    pub(crate) fn guarded(self, token: Token) -> Router {
+    pub(crate) fn guarded(self, token: &Token) -> Router {
         let admin = Self { by: "the admin API", ..self };
-        admin.router().layer(middleware::from_fn_with_state(Arc::new(token), token::require))
+        admin.router().layer(middleware::from_fn_with_state(Arc::new(token.clone()), token::require))
     }
 }
 

@@ -6,28 +6,31 @@ use anyhow::{Context as _, bail};
 use axum::{
     Router,
     extract::{Request, State},
-    http::HeaderValue,
+    http::{HeaderValue, StatusCode},
     middleware::{self, Next},
     response::Response,
+    routing::get,
     serve::ListenerExt as _,
 };
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
-use skillhost_pipeline::{Dispatcher, Tasks};
+use skillhost_pipeline::Dispatcher;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Auth, McpServer, Sources,
-    admin::{Admin, Token},
+    Auth, McpServer,
+    admin::{self, Admin, Token},
     body::{limit, refuse, worded},
     guard::{Guard, guard},
 };
-use crate::{app, config::HttpSettings};
-
-/// How long calls in flight may take after a signal to end.
-const DRAIN: Duration = Duration::from_secs(10);
+use crate::{
+    app::{self, App},
+    config::HttpSettings,
+    health::Health,
+    shutdown::Shutdown,
+};
 
 /// How long written replies may take to reach their clients.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -58,16 +61,17 @@ fn explain(listen: SocketAddr, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!("cannot listen on {listen}: {error}\n  hint: {hint}")
 }
 
-/// Serve until `stop` is cancelled, then let calls in flight end.
+/// Serve until `stop` is cancelled, then let calls in flight end. Until they have, who asks is told that the host is stopping.
 pub(crate) async fn serve(
-    dispatcher: &Arc<Dispatcher>,
-    (sources, tasks): (Sources, Tasks),
+    app: &App,
     settings: &HttpSettings,
     admin: Option<(Admin, Token)>,
     listener: TcpListener,
+    shutdown: &Shutdown,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
+    let (dispatcher, drained) = (&app.dispatcher, CancellationToken::new());
     // Cancelled later than `stop`: it would cut calls in flight short.
     let sessions = CancellationToken::new();
     // Legacy sessions stay on: without them the older eras hear of no change. Host and Origin are
@@ -78,11 +82,12 @@ pub(crate) async fn serve(
         .with_cancellation_token(sessions.clone())
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let server = McpServer::start(Arc::clone(dispatcher), sources, tasks);
+    let server = McpServer::start(app);
     let manager = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
-    let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(token));
+    let watched = watched(&app.health, settings.open, address, admin.as_ref().map(|(_, token)| token));
+    let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token));
     let mcp = Router::new()
         .nest_service("/mcp", mcp)
         .layer(middleware::from_fn_with_state(Arc::clone(dispatcher), known))
@@ -92,10 +97,15 @@ pub(crate) async fn serve(
         Some(auth) => auth.guard(mcp),
         None => mcp,
     };
+    let (inside, outside) = watched;
     let router = mcp
         .merge(admin)
+        .merge(inside)
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
         .layer(middleware::from_fn_with_state(hosts, guard))
+        // A probe asks by an address that nobody has configured.
+        .merge(admin::probes(&app.health))
+        .merge(outside)
         .layer(middleware::from_fn(worded));
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
@@ -104,13 +114,14 @@ pub(crate) async fn serve(
         }
     });
     tracing::info!(url = format!("http://{address}/mcp"), "listening");
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let served = axum::serve(listener, router).with_graceful_shutdown(drained.clone().cancelled_owned());
     let mut served = pin!(served.into_future());
     tokio::select! {
         result = &mut served => return result.context("the HTTP server failed"),
         () = stop.cancelled() => {}
     }
-    drain(dispatcher).await;
+    shutdown.drain(app).await;
+    drained.cancel();
     // Replies go out by themselves; what is left then are streams without end.
     if timeout(FLUSH, &mut served).await.is_err() {
         sessions.cancel();
@@ -133,9 +144,19 @@ async fn known(State(dispatcher): State<Arc<Dispatcher>>, request: Request, next
     next.run(request).await
 }
 
-/// Wait for calls in flight, but not for ever.
-pub(super) async fn drain(dispatcher: &Dispatcher) {
-    if timeout(DRAIN, dispatcher.idle()).await.is_err() {
-        tracing::warn!("calls still in flight after {} s are ended", DRAIN.as_secs());
+/// `/health` and `/metrics`: inside of the check of names, and outside. They name skills, so beyond loopback they are for who
+/// shows the token, unless they are to be open.
+fn watched(health: &Arc<Health>, open: bool, address: SocketAddr, token: Option<&Token>) -> (Router, Router) {
+    match (open, address.ip().is_loopback(), token) {
+        (true, _, _) => (Router::new(), admin::open(health, None)),
+        (false, true, _) => (admin::open(health, None), Router::new()),
+        // A token makes it no matter by what name the host is asked.
+        (false, false, Some(token)) => (Router::new(), admin::open(health, Some(token))),
+        (false, false, None) => {
+            let why = "beyond loopback this is for who shows the token of `[admin] token`; none is set, and `[telemetry] open` \
+                       is not either\n";
+            let closed = get(async move || (StatusCode::FORBIDDEN, why));
+            (Router::new().route(admin::ALL, closed.clone()).route(admin::METRICS, closed), Router::new())
+        }
     }
 }

@@ -7,10 +7,10 @@ mod listings;
 mod malformed;
 mod sessions;
 mod tasks;
+mod watch;
 
-use std::{collections::BTreeMap, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use futures::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -30,12 +30,14 @@ use skillhost_pipeline::{
 };
 
 use super::{auth::Identity, reply};
+use crate::app::App;
 use link::{Back, PROTOCOL_PREFIX};
 use listings::Listings;
 pub(crate) use sessions::Sources;
 use sessions::{Session, Sessions};
 use tasks::Way;
 pub(crate) use tasks::ended;
+use watch::{Asked, Watch};
 
 /// In the server's capabilities: what calls can be taken back with.
 const UNDO_EXTENSION: &str = "skillhost/undo";
@@ -48,6 +50,7 @@ pub(crate) struct McpServer {
 
 struct Inner {
     dispatcher: Arc<Dispatcher>,
+    watch: Watch,
     tasks: Tasks,
     info: ServerConfig,
     listings: Listings,
@@ -58,10 +61,12 @@ struct Inner {
 
 impl McpServer {
     /// A server, and the task that tells clients of changes.
-    pub(crate) fn start(dispatcher: Arc<Dispatcher>, sources: Sources, tasks: Tasks) -> Self {
+    pub(crate) fn start(app: &App) -> Self {
+        let (dispatcher, sources, tasks) = (Arc::clone(&app.dispatcher), app.sources(), app.tasks());
         let inner = Arc::new(Inner {
             // The host's own tools are there from the start.
             info: info(dispatcher.catalog().tools.contains_key("saga_begin")),
+            watch: Watch::new(app),
             dispatcher,
             tasks,
             listings: Listings::default(),
@@ -168,14 +173,6 @@ fn can_ask(client: &skillhost_core::ClientFeatures) -> bool {
     client.elicitation_form || client.elicitation_url || client.sampling || client.roots
 }
 
-/// rmcp never answers a request whose handler panicked: answer in its stead.
-async fn contained<T>(work: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-        tracing::error!("a request handler panicked");
-        Err(ErrorData::internal_error("the host panicked while it handled the request", None))
-    })
-}
-
 /// What the server says of itself.
 fn info(sagas: bool) -> ServerConfig {
     // Of all kinds, since skills that offer them may come while clients are connected.
@@ -222,11 +219,13 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         cx: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        contained(async {
-            let access = link::identity(&cx.extensions).access;
-            self.inner.listings.tools(&*self.inner.dispatcher.settled().await, &access, request)
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "tools/list", tool: None }, &cx, async {
+                let access = link::identity(&cx.extensions).access;
+                self.inner.listings.tools(&*self.inner.dispatcher.settled().await, &access, request)
+            })
+            .await
     }
 
     async fn list_prompts(
@@ -234,11 +233,13 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         cx: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        contained(async {
-            let access = link::identity(&cx.extensions).access;
-            self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, &access, request)
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "prompts/list", tool: None }, &cx, async {
+                let access = link::identity(&cx.extensions).access;
+                self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, &access, request)
+            })
+            .await
     }
 
     async fn list_resources(
@@ -246,11 +247,13 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         cx: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        contained(async {
-            let access = link::identity(&cx.extensions).access;
-            self.inner.listings.resources(&*self.inner.dispatcher.settled().await, &access, request)
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "resources/list", tool: None }, &cx, async {
+                let access = link::identity(&cx.extensions).access;
+                self.inner.listings.resources(&*self.inner.dispatcher.settled().await, &access, request)
+            })
+            .await
     }
 
     async fn list_resource_templates(
@@ -258,11 +261,13 @@ impl ServerHandler for McpServer {
         request: Option<PaginatedRequestParams>,
         cx: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        contained(async {
-            let access = link::identity(&cx.extensions).access;
-            self.inner.listings.templates(&*self.inner.dispatcher.settled().await, &access, request)
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "resources/templates/list", tool: None }, &cx, async {
+                let access = link::identity(&cx.extensions).access;
+                self.inner.listings.templates(&*self.inner.dispatcher.settled().await, &access, request)
+            })
+            .await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -274,33 +279,36 @@ impl ServerHandler for McpServer {
         request: CallToolRequestParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        contained(async move {
-            let (request, back) = self.request(request, &cx)?;
-            let has_tasks = link::has_tasks(&cx);
-            let support = self.inner.tasks.support(&request.tool, &request.asked).await;
-            let again = request.given.as_ref().is_some_and(|given| given.state.is_some());
-            let mut response = match tasks::way(support, has_tasks, again)? {
-                Way::Wait => self.called((request, back), &cx).await?,
-                Way::Task => match Box::pin(self.inner.tasks.begin(request)).await {
-                    Ok(shown) => return Ok(tasks::created(&shown).into()),
-                    // As any other call that is turned away.
-                    Err(failure) => Response::refused(failure),
-                },
-            };
-            if let Some(asking) = response.asked.take() {
-                return Ok(ask::required(asking, (response.id, &response.correlation_id))?.into());
-            }
-            let mut result = reply::to_mcp(response)?;
-            if link::is_stateless(&cx)
-                && let Some(MetaObject(meta)) = &mut result.meta
-            {
-                // There was no handshake that could have said who answers.
-                let info = serde_json::to_value(implementation()).unwrap_or_default();
-                meta.insert(format!("{PROTOCOL_PREFIX}serverInfo"), info);
-            }
-            Ok(result.into())
-        })
-        .await
+        let tool = request.name.clone().into_owned();
+        self.inner
+            .watch
+            .told(Asked { method: "tools/call", tool: Some(&tool) }, &cx, async {
+                let (request, back) = self.request(request, &cx)?;
+                let has_tasks = link::has_tasks(&cx);
+                let support = self.inner.tasks.support(&request.tool, &request.asked).await;
+                let again = request.given.as_ref().is_some_and(|given| given.state.is_some());
+                let mut response = match tasks::way(support, has_tasks, again)? {
+                    Way::Wait => self.called((request, back), &cx).await?,
+                    Way::Task => match Box::pin(self.inner.tasks.begin(request)).await {
+                        Ok(shown) => return Ok(tasks::created(&shown).into()),
+                        // As any other call that is turned away.
+                        Err(failure) => Response::refused(failure),
+                    },
+                };
+                if let Some(asking) = response.asked.take() {
+                    return Ok(ask::required(asking, (response.id, &response.correlation_id))?.into());
+                }
+                let mut result = reply::to_mcp(response)?;
+                if link::is_stateless(&cx)
+                    && let Some(MetaObject(meta)) = &mut result.meta
+                {
+                    // There was no handshake that could have said who answers.
+                    let info = serde_json::to_value(implementation()).unwrap_or_default();
+                    meta.insert(format!("{PROTOCOL_PREFIX}serverInfo"), info);
+                }
+                Ok(result.into())
+            })
+            .await
     }
 
     async fn get_prompt(
@@ -308,17 +316,21 @@ impl ServerHandler for McpServer {
         request: GetPromptRequestParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        contained(async move {
-            let arguments: Map<String, Value> = request.arguments.unwrap_or_default();
-            let given = ask::given(request.input_responses, request.request_state);
-            let wanted = Wanted::Prompt { name: request.name, arguments };
-            let mut response = self.served(wanted, given, &cx).await?;
-            match response.asked.take() {
-                Some(asking) => Ok(ask::required(asking, (response.id, &response.correlation_id))?.into()),
-                None => Ok(reply::prompt(response)?.into()),
-            }
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "prompts/get", tool: None }, &cx, async {
+                let arguments: Map<String, Value> = request.arguments.unwrap_or_default();
+                let given = ask::given(request.input_responses, request.request_state);
+                let wanted = Wanted::Prompt { name: request.name, arguments };
+                let mut response = self.served(wanted, given, &cx).await?;
+                match response.asked.take() {
+                    Some(asking) => {
+                        Ok(ask::required(asking, (response.id, &response.correlation_id))?.into())
+                    }
+                    None => Ok(reply::prompt(response)?.into()),
+                }
+            })
+            .await
     }
 
     async fn read_resource(
@@ -326,16 +338,20 @@ impl ServerHandler for McpServer {
         request: ReadResourceRequestParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        contained(async move {
-            let given = ask::given(request.input_responses, request.request_state);
-            let uri = request.uri;
-            let mut response = self.served(Wanted::Resource(uri.clone()), given, &cx).await?;
-            match response.asked.take() {
-                Some(asking) => Ok(ask::required(asking, (response.id, &response.correlation_id))?.into()),
-                None => Ok(reply::resource(&uri, response)?.into()),
-            }
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "resources/read", tool: None }, &cx, async {
+                let given = ask::given(request.input_responses, request.request_state);
+                let uri = request.uri;
+                let mut response = self.served(Wanted::Resource(uri.clone()), given, &cx).await?;
+                match response.asked.take() {
+                    Some(asking) => {
+                        Ok(ask::required(asking, (response.id, &response.correlation_id))?.into())
+                    }
+                    None => Ok(reply::resource(&uri, response)?.into()),
+                }
+            })
+            .await
     }
 
     async fn complete(
@@ -343,26 +359,31 @@ impl ServerHandler for McpServer {
         request: CompleteRequestParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        contained(async move {
-            let subject = match request.r#ref {
-                Reference::Prompt(prompt) => Subject::Prompt(prompt.name),
-                Reference::Resource(resource) => Subject::Template(resource.uri),
-                // There is no other kind by the specification; rmcp only keeps the right to more.
-                _ => {
-                    return Err(ErrorData::invalid_params("only prompts and resources have arguments", None));
-                }
-            };
-            let known: BTreeMap<_, _> =
-                request.context.and_then(|context| context.arguments).into_iter().flatten().collect();
-            let completing = Completing {
-                subject,
-                argument: request.argument.name,
-                value: request.argument.value,
-                known: known.into_iter().collect(),
-            };
-            reply::completion(self.served(Wanted::Completion(completing), None, &cx).await?)
-        })
-        .await
+        self.inner
+            .watch
+            .told(Asked { method: "completion/complete", tool: None }, &cx, async {
+                let subject = match request.r#ref {
+                    Reference::Prompt(prompt) => Subject::Prompt(prompt.name),
+                    Reference::Resource(resource) => Subject::Template(resource.uri),
+                    // There is no other kind by the specification; rmcp only keeps the right to more.
+                    _ => {
+                        return Err(ErrorData::invalid_params(
+                            "only prompts and resources have arguments",
+                            None,
+                        ));
+                    }
+                };
+                let known: BTreeMap<_, _> =
+                    request.context.and_then(|context| context.arguments).into_iter().flatten().collect();
+                let completing = Completing {
+                    subject,
+                    argument: request.argument.name,
+                    value: request.argument.value,
+                    known: known.into_iter().collect(),
+                };
+                reply::completion(self.served(Wanted::Completion(completing), None, &cx).await?)
+            })
+            .await
     }
 
     async fn set_level(
@@ -404,7 +425,14 @@ impl ServerHandler for McpServer {
         cx: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let Identity { caller, access } = link::identity(&cx.extensions);
-        contained(tasks::get(&self.inner.tasks, &request.task_id, (&caller, &access))).await
+        self.inner
+            .watch
+            .told(
+                Asked { method: "tasks/get", tool: None },
+                &cx,
+                tasks::get(&self.inner.tasks, &request.task_id, (&caller, &access)),
+            )
+            .await
     }
 
     async fn update_task(
@@ -414,7 +442,14 @@ impl ServerHandler for McpServer {
     ) -> Result<(), ErrorData> {
         let Identity { caller, access } = link::identity(&cx.extensions);
         let (id, answers) = (request.task_id, request.input_responses);
-        contained(tasks::answer(&self.inner.tasks, &id, (&caller, &access), answers)).await
+        self.inner
+            .watch
+            .told(
+                Asked { method: "tasks/update", tool: None },
+                &cx,
+                tasks::answer(&self.inner.tasks, &id, (&caller, &access), answers),
+            )
+            .await
     }
 
     async fn cancel_task(
@@ -423,7 +458,14 @@ impl ServerHandler for McpServer {
         cx: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let Identity { caller, access } = link::identity(&cx.extensions);
-        contained(tasks::cancel(&self.inner.tasks, &request.task_id, (&caller, &access))).await
+        self.inner
+            .watch
+            .told(
+                Asked { method: "tasks/cancel", tool: None },
+                &cx,
+                tasks::cancel(&self.inner.tasks, &request.task_id, (&caller, &access)),
+            )
+            .await
     }
 
     /// What rmcp could not read as a request it knows: another method, or one of ours with wrong parameters.

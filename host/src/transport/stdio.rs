@@ -12,7 +12,6 @@ use rmcp::{
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
-use skillhost_pipeline::{Dispatcher, Tasks};
 use tokio::{
     io::{Stdin, Stdout},
     sync::Mutex,
@@ -23,30 +22,46 @@ use tokio_util::{
     sync::CancellationToken,
 };
 
-use super::{McpServer, Sources, http::drain, refusal};
+use super::{McpServer, refusal};
+use crate::{app::App, shutdown::Shutdown};
 
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
 
-/// Serve one client until stdin ends, or `stop` is cancelled and calls in flight are done.
-pub(crate) async fn serve(
-    dispatcher: &Arc<Dispatcher>,
-    (sources, tasks): (Sources, Tasks),
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let (draining, drained) = (Arc::clone(dispatcher), CancellationToken::new());
-    let ended = drained.clone();
-    tokio::spawn(async move {
-        stop.cancelled().await;
-        drain(&draining).await;
-        ended.cancel();
-    });
+/// Serve one client until stdin ends, or `stop` is cancelled; either way calls in flight are let end.
+pub(crate) async fn serve(app: &App, shutdown: &Shutdown, stop: CancellationToken) -> anyhow::Result<()> {
+    let (closed, drained) = (CancellationToken::new(), CancellationToken::new());
+    let serving = served(app, closed.clone(), drained.clone());
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        // It failed, or the client said nothing at all, or went away altogether.
+        ended = &mut serving => ended?,
+        () = stop.cancelled() => {
+            shutdown.drain(app).await;
+            drained.cancel();
+            return serving.await;
+        }
+        () = closed.cancelled() => {
+            tracing::info!("stdin has ended");
+            shutdown.drain(app).await;
+            drained.cancel();
+            serving.await?;
+        }
+    }
+    // What the calls of a client that is gone did is taken back before the host is gone, too.
+    shutdown.drain(app).await;
+    Ok(())
+}
+
+async fn served(app: &App, closed: CancellationToken, drained: CancellationToken) -> anyhow::Result<()> {
     let transport = Lines {
         begun: false,
+        closed,
+        drained: drained.clone(),
         input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
     };
-    let server = McpServer::start(Arc::clone(dispatcher), sources, tasks);
+    let server = McpServer::start(app);
     let service = match Box::pin(server.serve_with_ct(transport, drained)).await {
         Ok(service) => service,
         // A client that goes away before it said anything is no error.
@@ -54,14 +69,26 @@ pub(crate) async fn serve(
         Err(error) => return Err(error.into()),
     };
     service.waiting().await?;
-    // The client is gone, and its calls are ended; what they did is taken back before the host is gone, too.
-    drain(dispatcher).await;
     Ok(())
+}
+
+/// Whether anybody may still read what is written to stdout.
+fn reader_is_there() -> bool {
+    let stdout = std::io::stdout();
+    let mut poll = [rustix::event::PollFd::new(&stdout, rustix::event::PollFlags::OUT)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let looked = rustix::event::poll(&mut poll, Some(&now));
+    let gone = rustix::event::PollFlags::ERR | rustix::event::PollFlags::HUP | rustix::event::PollFlags::NVAL;
+    looked.is_ok() && !poll[0].revents().intersects(gone)
 }
 
 struct Lines {
     /// Whether a request has come. rmcp 3.11 ends when something else comes first.
     begun: bool,
+    /// Cancelled when stdin has ended though somebody still reads stdout.
+    closed: CancellationToken,
+    /// Cancelled when there is nothing left to answer.
+    drained: CancellationToken,
     input: FramedRead<Stdin, Codec>,
     output: Arc<Mutex<FramedWrite<Stdout, LinesCodec>>>,
 }
@@ -107,7 +134,14 @@ impl Transport<RoleServer> for Lines {
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            let answer = match self.input.next().await? {
+            let Some(next) = self.input.next().await else {
+                if reader_is_there() {
+                    self.closed.cancel();
+                    self.drained.cancelled().await;
+                }
+                return None;
+            };
+            let answer = match next {
                 Err(error) => {
                     tracing::error!(%error, "stdin cannot be read");
                     return None;

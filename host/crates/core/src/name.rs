@@ -82,6 +82,12 @@ impl SkillName {
         Self("skillhost".into())
     }
 
+    /// The name as shared text.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -234,6 +234,18 @@ impl Engine {
         Ok((tools, features))
     }
 
+    /// Ends when the threads that run guests have turned once from now: while they are all stuck, it does not.
+    pub async fn turn(&self) {
+        // It does nothing that panics.
+        let _ = self.inner.guests.turn().await;
+    }
+
+    /// Block every thread that runs guests, for ever: a planted fault, for tests of those who watch.
+    #[cfg(debug_assertions)]
+    pub fn block(&self) {
+        self.inner.guests.block();
+    }
+
     /// What skills say has changed. There is one listener: only the first who asks gets it.
     #[must_use]
     pub fn notices(&self) -> Option<mpsc::Receiver<Notice>> {

@@ -113,6 +113,24 @@ impl Guests {
         &self.clock
     }
 
+    /// Ends when the runtime of guests has turned once from now.
+    pub(crate) fn turn(&self) -> JoinHandle<()> {
+        self.runtime.as_ref().expect("present until dropped").spawn(async {})
+    }
+
+    /// Block every thread that runs guests, for ever: a planted fault.
+    #[cfg(debug_assertions)]
+    pub(crate) fn block(&self) {
+        let runtime = self.runtime.as_ref().expect("present until dropped");
+        for _ in 0..runtime.metrics().num_workers() {
+            runtime.spawn(async {
+                loop {
+                    std::thread::park();
+                }
+            });
+        }
+    }
+
     /// Queue `work` for a slot and run it in a fresh store.
     pub(crate) fn start<T: Send + 'static>(
         &self,
@@ -132,7 +150,8 @@ impl Guests {
         let (engine, sandbox, task_meter) = (self.engine.clone(), Arc::clone(sandbox), Arc::clone(&meter));
         let task = async move {
             // The semaphore is fair and never closed.
-            let slot = slots.acquire_owned().await.expect("open for the life of the engine");
+            let waiting = slots.acquire_owned().instrument(skillhost_telemetry::span!("slot"));
+            let slot = waiting.await.expect("open for the life of the engine");
             let mut guest = match Metered::new(&engine, state, task_meter, ticking) {
                 Ok(guest) => guest,
                 Err(error) => return Err(Failure::new(FailureKind::Internal, format!("{error:#}"))),

@@ -7,6 +7,7 @@ use skillhost_core::{
     Attempt, Call, Failure, FailureKind, Features, Invoke, Outcome, Reply, Target, ToolSpec, ToolSpecError,
     Undo,
 };
+use tracing::Instrument as _;
 use wasmtime::{
     Store,
     component::{Instance, InstancePre},
@@ -188,6 +189,10 @@ fn texts(arguments: Option<&String>) -> Vec<(String, String)> {
     object.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
 }
 
+async fn instantiate(pre: &InstancePre<State>, store: &mut Store<State>) -> wasmtime::Result<Instance> {
+    pre.instantiate_async(store).instrument(skillhost_telemetry::span!("instantiate")).await
+}
+
 impl Invoke for Skill {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
         let (pre, exports, clock) =
@@ -198,10 +203,11 @@ impl Invoke for Skill {
             For::Call(call.clone()),
             Box::new(move |store| {
                 Box::pin(async move {
-                    let instance = pre.instantiate_async(&mut *store).await?;
+                    let instance = instantiate(&pre, store).await?;
                     let left = call.deadline.saturating_duration_since(clock.now());
                     let context = convert::context(&call, left);
-                    let mut result = exports.run(store, &instance, &context, &call).await?;
+                    let running = exports.run(store, &instance, &context, &call);
+                    let mut result = running.instrument(skillhost_telemetry::span!("guest")).await?;
                     if let Ok(outcome) = &mut result {
                         sandbox.granted.redactor.outcome(outcome);
                     }
@@ -225,7 +231,7 @@ impl Invoke for Skill {
                         return Ok(Err(Failure::new(FailureKind::Unsupported, text)));
                     };
                     let Undo { call, token, force } = undo;
-                    let instance = pre.instantiate_async(&mut *store).await?;
+                    let instance = instantiate(&pre, store).await?;
                     let guest = exported.load(&mut *store, &instance)?;
                     let context =
                         convert::context(&call, call.deadline.saturating_duration_since(clock.now()));

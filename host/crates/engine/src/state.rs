@@ -57,7 +57,11 @@ impl State {
         Self {
             limiter: Limiter::new(&sandbox.limits),
             output: Output::new(Arc::clone(&sandbox)),
-            http: Hooks::new(call.as_ref().and(sandbox.granted.http.clone()), warnings.clone()),
+            http: Hooks::new(
+                call.as_ref().and(sandbox.granted.http.clone()),
+                warnings.clone(),
+                call.as_ref().and_then(|call| call.meta.clone()),
+            ),
             warnings,
             http_ctx: WasiHttpCtx::new(),
             call,

@@ -5,8 +5,8 @@ use std::{future::Future, pin::Pin, time::Duration};
 use skillhost_core::CallId;
 
 use crate::{
-    Changed, Edit, Ending, Event, Filter, Intent, JournalError, Lease, NotOpen, Page, PageOf, Record,
-    SagaLease, Sagas, State, Stats, Tasks, Timestamp,
+    Changed, Edit, Ending, Event, Figures, Filter, Intent, JournalError, Lease, NotOpen, Page, PageOf,
+    Record, SagaLease, Sagas, State, Stats, Tasks, Timestamp,
 };
 
 /// What a journal answers. The operation is under way when the method returns: dropping the answer does not take it back.
@@ -55,6 +55,15 @@ pub trait Journal: Sagas + Tasks {
 
     /// The life of a letter so far, oldest step first.
     fn history(&self, id: CallId) -> Answer<Vec<Event>>;
+
+    /// Whether something could be written down now: something is, and leaves nothing.
+    fn check(&self) -> Answer<()>;
+
+    /// Answers when everything that was asked for until now is written down.
+    fn flush(&self) -> Answer<()>;
+
+    /// What is counted for those who watch. Cheap, whatever there is.
+    fn figures(&self) -> Answer<Figures>;
 
     /// All letters together.
     fn stats(&self) -> Answer<Stats>;

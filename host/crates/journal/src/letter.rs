@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use skillhost_core::CallId;
 
-use crate::{Arguments, Record, State, Timestamp};
+use crate::{Arguments, Record, SagaState, State, Timestamp};
 
 /// Which letter is run first among those that are due. Waiting long makes up for it: see
 /// [`Bounds::ageing`](crate::Bounds::ageing).
@@ -189,6 +189,34 @@ pub struct Event {
     /// What there is to say: why it failed, when it is due, who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// What is counted for those who watch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// Letters, by state and priority.
+    pub queues: Vec<Queue>,
+    /// Sagas, and calls that were taken back on their own, by state.
+    pub sagas: Vec<(SagaState, u64)>,
+    /// Letters that are open: they wait, run, or are parked.
+    pub open: u64,
+    /// How many there may be.
+    pub capacity: u64,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Letters of one state and priority.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// Their state.
+    pub state: State,
+    /// Their priority.
+    pub priority: Priority,
+    /// How many there are.
+    pub letters: u64,
+    /// When the oldest became a letter.
+    pub oldest: Option<Timestamp>,
 }
 
 /// All letters together.

@@ -23,7 +23,7 @@ mod time;
 pub use call::{Arguments, Delivery, Ending, Intent, Key, Lease, Problem, Record, State};
 pub use error::JournalError;
 pub use journal::{Answer, Begun, Bounds, Journal, Known, OnFull, Settled};
-pub use letter::{Changed, Edit, Event, Filter, Page, PageOf, Priority, Stats, Step};
+pub use letter::{Changed, Edit, Event, Figures, Filter, Page, PageOf, Priority, Queue, Stats, Step};
 pub use saga::{
     Afterwards, Left, NotOpen, OnExpiry, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
 };

@@ -5,6 +5,7 @@
 //! locked files tell who lives ([`owner`]).
 
 mod calls;
+mod figures;
 mod letters;
 mod owner;
 mod rounds;
@@ -29,9 +30,9 @@ use rusqlite::{Connection, ErrorCode};
 use skillhost_core::{CallId, Caller, Clock, Digest, SagaId, TaskId};
 
 use crate::{
-    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
-    Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep,
-    Sagas, Settled, State, Stats, Task, TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
+    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Figures, Filter, Intent, Journal, JournalError,
+    Known, Lease, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
+    SagaStep, Sagas, Settled, State, Stats, Task, TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
 };
 use threads::{Readers, Writer};
 
@@ -87,6 +88,8 @@ pub enum Phase {
     Before(usize),
     /// They are on disk; nobody was told yet.
     After(usize),
+    /// This many could not be written.
+    Failed(usize),
 }
 
 /// A journal in SQLite.
@@ -259,6 +262,20 @@ impl Journal for Sqlite {
 
     fn history(&self, id: CallId) -> Answer<Vec<Event>> {
         self.readers.run(move |db| rows::history(db, id))
+    }
+
+    fn check(&self) -> Answer<()> {
+        let max_size = self.max_size;
+        self.writer.run(move |db, _| figures::check(db, max_size))
+    }
+
+    fn flush(&self) -> Answer<()> {
+        self.writer.run(|_, _| Ok(()))
+    }
+
+    fn figures(&self) -> Answer<Figures> {
+        let capacity = self.bounds.capacity;
+        self.readers.run(move |db| figures::figures(db, capacity))
     }
 
     fn stats(&self) -> Answer<Stats> {

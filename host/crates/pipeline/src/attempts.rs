@@ -16,12 +16,15 @@ use skillhost_policy::{
     CircuitBreaker, Deadline, Failed, FilterMode, Findings, cacheable, circuit_breaker::Permit,
     content_filter, form, is_safe, result,
 };
+use skillhost_telemetry::{Metrics, ToolLabels, trace};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     asking, attempt, cancelled,
     concurrency::Slot,
     events::{Whose, told},
+    log::outcome,
     registry::{CallerState, SkillState, ToolState},
     scope::{Notes, Scope},
     validation::Checks,
@@ -59,6 +62,7 @@ impl Default for Tally {
 /// Everything that attempts need.
 pub(crate) struct Attempts<'a> {
     pub(crate) clock: &'a dyn Clock,
+    pub(crate) metrics: &'a Metrics,
     pub(crate) checks: &'a Checks,
     /// None for a call that makes no others and cannot be taken back.
     pub(crate) scope: Option<&'a Scope>,
@@ -90,8 +94,11 @@ impl Attempts<'_> {
         let safe = is_safe(&self.entry.spec.annotations);
         self.skill.budget.deposit(self.clock.now());
         let mut last: Option<Failure> = None;
+        let labels =
+            self.metrics.is_on().then(|| ToolLabels::new(self.entry.skill.shared(), Arc::clone(&call.tool)));
         loop {
-            let permits = match self.permits(call.depth).await {
+            let queue = skillhost_telemetry::span!("queue");
+            let permits = match self.permits(call.depth).instrument(queue).await {
                 Ok(permits) => permits,
                 // A further attempt that is not let through: what the last one said still holds.
                 Err(refused) => {
@@ -105,7 +112,18 @@ impl Attempts<'_> {
             };
             tally.attempts += 1;
             call.attempt = self.earlier.saturating_add(tally.attempts);
-            let result = self.one(call.clone(), permits, tally).await;
+            let span = skillhost_telemetry::span!("attempt", attempt = call.attempt);
+            let result = self.one(call.clone(), permits, tally).instrument(span.clone()).await;
+            let outcome = outcome(
+                result.as_ref().map(|outcome| matches!(outcome, Outcome::Reply(reply) if reply.is_error)),
+            );
+            if let Err(failure) = &result {
+                trace::failed(&span, failure.kind.code());
+            }
+            drop(span);
+            if let Some(labels) = &labels {
+                self.metrics.attempt(labels, outcome, &tally.usage);
+            }
             let mut may_repeat = true;
             if let Some(scope) = self.scope {
                 // What it made others do may go on, or be taken back, after it was ended. No permit is held here.
@@ -133,6 +151,9 @@ impl Attempts<'_> {
                 delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 "attempt failed; trying again"
             );
+            if let Some(labels) = &labels {
+                self.metrics.retry(labels);
+            }
             // No permit is held here.
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -180,11 +201,11 @@ impl Attempts<'_> {
 
     fn whose(&self) -> Whose<'_> {
         let tool = self.tool.breaker.as_ref().map(|_| &*self.entry.spec.name);
-        Whose { skill: &self.entry.skill, tool }
+        Whose { skill: &self.entry.skill, tool, metrics: self.metrics }
     }
 
     fn open(&self, refused: &skillhost_policy::NotPermitted) -> Failure {
-        let Whose { skill, tool } = self.whose();
+        let Whose { skill, tool, .. } = self.whose();
         let what = match tool {
             Some(tool) => format!("the tool `{tool}` of the skill `{skill}`"),
             None => format!("the skill `{skill}`"),

@@ -14,7 +14,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt as _;
@@ -23,6 +23,7 @@ use skillhost_core::{
     Reply, SkillName, Target,
 };
 use skillhost_policy::{Deadline, arguments, cacheable, canonical, is_safe, stands_in};
+use skillhost_telemetry::ToolLabels;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, field};
@@ -34,10 +35,11 @@ use crate::{
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
-    log::{Dropped, told},
+    log::{Counted, Dropped, logged, outcome, told, traced},
     registry::{Registry, SkillState, ToolState},
     report,
     scope::Scope,
+    stopping::Stopping,
     validation::Checks,
 };
 
@@ -50,6 +52,7 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     settings: Settings,
     calls: TaskTracker,
+    stopping: Stopping,
     checks: Checks,
     no_tools: Arc<dyn CallTool>,
     tool_target: Arc<Target>,
@@ -70,19 +73,21 @@ impl Dispatcher {
         recovery: Option<Arc<Recovery>>,
     ) -> Arc<Self> {
         let policies = Arc::clone(&settings.policies);
+        let cache = ResultCache::new(policies.host.cache_size);
         Arc::new_cyclic(|this| {
             if let Some(recovery) = &recovery {
                 recovery.serve(this.clone());
             }
             Self {
                 catalog,
+                registry: Registry::new(policies, settings.metrics.clone(), clock.now()),
                 settings,
                 calls: TaskTracker::new(),
+                stopping: recovery.as_ref().map(|recovery| recovery.stopping().clone()).unwrap_or_default(),
                 checks: Checks::new(),
                 no_tools: Arc::new(NoTools),
                 tool_target: Arc::default(),
-                cache: ResultCache::new(policies.host.cache_size),
-                registry: Registry::new(policies, clock.now()),
+                cache,
                 clock,
                 recovery,
                 this: this.clone(),
@@ -99,6 +104,11 @@ impl Dispatcher {
     #[must_use]
     pub fn report(&self) -> PolicyReport {
         report::of(&self.registry, &self.cache, self.clock.now())
+    }
+
+    /// Runs of dead letters that are traced, 0 to 1.
+    pub(crate) fn sample(&self) -> f64 {
+        self.settings.sample
     }
 
     /// Run `work` as one of the calls in flight.
@@ -129,10 +139,32 @@ impl Dispatcher {
         self.catalog()
     }
 
-    /// Wait until no call is in flight, when the host is to stop.
+    /// Begin nothing new: the host is to stop. Calls in flight go on; who waits for another try of an undo does not.
+    pub fn close(&self) {
+        self.calls.close();
+        self.stopping.closing.cancel();
+    }
+
+    /// Calls in flight, and what is being taken back.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Begin nothing new, and wait until no call is in flight.
     pub async fn idle(&self) {
         self.calls.close();
         self.calls.wait().await;
+    }
+
+    /// End what runs: each is answered, and written down as what it is then. Roll-backs stop between two steps; the next host
+    /// goes on with them.
+    pub fn cut(&self) {
+        self.close();
+        self.stopping.cut.cancel();
+        if let Some(recovery) = &self.recovery {
+            recovery.cancel_all();
+        }
     }
 
     /// Take one call through. Always answers, even when something in here panics.
@@ -180,17 +212,27 @@ impl Dispatcher {
         );
         let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
-        let mut run = Run::default();
+        let mut run = Run { began: Some(began), ..Run::default() };
+        let cancel = request.cancel.clone();
         let result = if let Some(failure) = unusable {
             Err(failure)
         } else {
             // Boxed: it is some kilobytes, which every wrapper from here up to the transport would copy.
             let steps = self.steps((id, opened.as_ref()), Arc::clone(&correlation_id), request, &mut run);
-            let steps = Box::pin(steps);
-            AssertUnwindSafe(steps.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
+            let mut steps = AssertUnwindSafe(Box::pin(steps).instrument(span.clone())).catch_unwind();
+            let ended = tokio::select! {
+                biased;
+                ended = &mut steps => ended,
+                () = self.stopping.cut.cancelled() => {
+                    cancel.cancel();
+                    steps.await
+                }
+            };
+            ended.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             })
         };
+        let result = result.map_err(|failure| self.shutting_down(failure));
         dropped.span = None;
         let Run {
             tally,
@@ -205,6 +247,8 @@ impl Dispatcher {
             undoable,
             asked,
             spent,
+            counted,
+            began: _,
         } = run;
         let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
         if let (true, Err(_), Effect::None, Some(opened), Some(recovery)) =
@@ -213,7 +257,10 @@ impl Dispatcher {
             recovery.unspend(opened).await;
         }
         let took = self.clock.now().saturating_duration_since(began);
-        span.in_scope(|| told(result.as_ref().map(|reply| reply.is_error), &tally, cached, took));
+        let ended = result.as_ref().map(|reply| reply.is_error);
+        counted.end(&self.settings.metrics, outcome(ended), took);
+        traced(&span, ended, &tally);
+        span.in_scope(|| told(ended, &tally, cached, took));
         Response {
             id: held.unwrap_or(id),
             correlation_id,
@@ -234,6 +281,15 @@ impl Dispatcher {
         }
     }
 
+    /// Who was ended because the host ends is told so.
+    fn shutting_down(&self, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::Cancelled || !self.stopping.cut.is_cancelled() {
+            return failure;
+        }
+        Failure::new(FailureKind::ShuttingDown, "the host is stopping; the call was ended")
+            .retry_after(RESTART)
+    }
+
     /// THE order. Each step stands where it does for a reason:
     async fn steps(
         &self,
@@ -248,10 +304,18 @@ impl Dispatcher {
             return Err(failure.retry_after(RESTART));
         }
 
+        let admission = skillhost_telemetry::span!("admission");
         // 1. Find the tool. Nothing else makes sense without it. A skill that still compiles is waited
         //    for, briefly, since clients call right after they connect.
         let mut entry =
-            admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel).await?;
+            admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel)
+                .instrument(admission.clone())
+                .await?;
+        let name: Arc<str> = entry.spec.name.as_str().into();
+        if let Some(began) = run.began {
+            let labels = ToolLabels::new(entry.skill.shared(), Arc::clone(&name));
+            run.counted.begin(&self.settings.metrics, began, &self.clock, labels);
+        }
         // What the caller may use counts for what he calls himself; what that calls is up to the grants of skills.
         if request.parent.is_none() {
             agents::reaches(&request.access, &request.tool)?;
@@ -284,8 +348,13 @@ impl Dispatcher {
             arguments::bound(request.arguments, &self.settings.arguments, tool.policy.control_characters)?;
         let spec = Arc::clone(&entry.spec);
         let work = arguments.work(&spec);
-        let mut arguments =
-            self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec)).await?;
+        let checking = self.checks.run(work, deadline, &request.cancel, move || arguments.check(&spec));
+        let mut arguments = checking.instrument(admission.clone()).await?;
+        drop(admission);
+        if self.settings.log_arguments {
+            let shown = arguments.text.as_deref().map(|text| logged(text, &entry, &tool.policy));
+            tracing::info!(arguments = shown, "the call's arguments");
+        }
 
         // What comes with answers must be the call that asked. Before anything is charged: nothing of it was used yet.
         if let Some(opened) = opened {
@@ -305,7 +374,6 @@ impl Dispatcher {
             skill.changing()
         });
         let meta: Option<Arc<str>> = request.meta.map(Into::into);
-        let name: Arc<str> = entry.spec.name.as_str().into();
         let key = caching.map(|policy| {
             let parts = cache::Parts {
                 tool: Arc::clone(&name),
@@ -438,7 +506,8 @@ impl Dispatcher {
             },
             Level { limiter: host.rate.as_deref(), together: None, whose: &|| "the host".into() },
         ];
-        charge(&levels, tool.policy.cost, now, *deadline, cancel).await
+        let charging = charge(&levels, tool.policy.cost, now, *deadline, cancel);
+        charging.instrument(skillhost_telemetry::span!("rate-limit")).await
     }
 
     async fn attempts(
@@ -466,6 +535,7 @@ impl Dispatcher {
         // 8. The attempts: permits, guest, result, verdict, again.
         let attempts = Attempts {
             clock: &*self.clock,
+            metrics: &self.settings.metrics,
             checks: &self.checks,
             scope,
             entry,
@@ -499,6 +569,9 @@ struct Run {
     asked: Option<Asking>,
     /// The answers it came with are used up.
     spent: bool,
+    /// When it came in.
+    began: Option<Instant>,
+    counted: Counted,
 }
 
 /// What a call goes through its limits with.

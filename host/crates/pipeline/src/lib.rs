@@ -22,6 +22,7 @@ mod registry;
 mod report;
 mod request;
 mod scope;
+mod stopping;
 mod tasks;
 mod validation;
 

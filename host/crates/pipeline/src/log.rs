@@ -1,12 +1,16 @@
 //! The line that each call leaves in the log.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use skillhost_core::{Failure, FailureKind};
-use skillhost_policy::Findings;
+use skillhost_core::{Clock, Entry, Failure, FailureKind, text::bounded};
+use skillhost_policy::{Findings, secret};
+use skillhost_telemetry::{Metrics, ToolLabels, trace};
 use tracing::Span;
 
-use crate::attempts::Tally;
+use crate::{ToolPolicy, attempts::Tally};
 
 /// Tells of a call whose caller went away without a word: its guest was ended with it.
 pub(crate) struct Dropped {
@@ -22,6 +26,85 @@ impl Drop for Dropped {
     }
 }
 
+/// Counts a call once, also when it is dropped half-way.
+#[derive(Default)]
+pub(crate) struct Counted {
+    metrics: Metrics,
+    began: Option<(Instant, Arc<dyn Clock>)>,
+    labels: Option<ToolLabels>,
+}
+
+impl Counted {
+    /// A call of this tool has begun.
+    pub(crate) fn begin(
+        &mut self,
+        metrics: &Metrics,
+        began: Instant,
+        clock: &Arc<dyn Clock>,
+        labels: ToolLabels,
+    ) {
+        if metrics.is_on() {
+            *self = Self {
+                metrics: metrics.clone(),
+                began: Some((began, Arc::clone(clock))),
+                labels: Some(labels),
+            };
+        }
+    }
+
+    /// It has ended.
+    pub(crate) fn end(mut self, metrics: &Metrics, outcome: &'static str, took: Duration) {
+        if metrics.is_on() {
+            // There may be no such tool.
+            let nobodys = || ToolLabels::new("".into(), "".into());
+            metrics.call(&self.labels.take().unwrap_or_else(nobodys), outcome, took);
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let (Some(labels), Some((began, clock))) = (&self.labels, &self.began) {
+            let took = clock.now().saturating_duration_since(*began);
+            self.metrics.call(labels, FailureKind::Cancelled.code(), took);
+        }
+    }
+}
+
+/// How a call ended, in a word.
+pub(crate) fn outcome(result: Result<bool, &Failure>) -> &'static str {
+    match result {
+        Ok(true) => "is-error",
+        Ok(false) => "ok",
+        Err(failure) => failure.kind.code(),
+    }
+}
+
+/// What a trace shows of a call's end.
+pub(crate) fn traced(span: &Span, result: Result<bool, &Failure>, tally: &Tally) {
+    match result {
+        Ok(false) => {}
+        _ => trace::failed(span, outcome(result)),
+    }
+    if tally.attempts > 0 {
+        trace::note(span, "skillhost.attempts", i64::from(tally.attempts));
+        trace::note(span, "skillhost.fuel", i64::try_from(tally.usage.fuel).unwrap_or(i64::MAX));
+    }
+}
+
+/// Bytes of a call's arguments in the log.
+const MAX_ARGUMENTS: usize = 1 << 10;
+
+/// A call's arguments without what is secret in them.
+pub(crate) fn logged(text: &str, entry: &Entry, policy: &ToolPolicy) -> String {
+    let marked = secret::marked(entry.spec.input.raw());
+    let pointers = marked.iter().chain(policy.secret_arguments.iter()).map(String::as_str);
+    // What does not parse was refused before.
+    let mut value = serde_json::from_str(text).unwrap_or_default();
+    let _ = secret::take(&mut value, pointers);
+    bounded(value.to_string(), MAX_ARGUMENTS)
+}
+
 /// One line a call, at a level that fits; of one that did not fail, whether its tool answered "no".
 pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option<Duration>, took: Duration) {
     let Tally { usage, attempts: attempt, findings, .. } = tally;
@@ -32,8 +115,8 @@ pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option
         tracing::warn!(hidden, escapes, instructions, "the skill's answer held what the filter looks for");
     }
     match result {
-        Ok(is_error) => {
-            let outcome = if is_error { "is-error" } else { "ok" };
+        Ok(_) => {
+            let outcome = outcome(result);
             let cached = cached.is_some();
             tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
         }

@@ -28,14 +28,15 @@ use skillhost_core::{
     Call, CallId, Clock, Effect, Entry, Failure, FailureKind, KeyValue, Reply, SagaId, TaskId, Versions,
 };
 use skillhost_journal::{
-    Begun, Delivery, Intent, Journal, JournalError, Key, Lease, NotOpen, Priority, Problem, Record, Sealer,
-    Settled, State, StepOf, Timestamp, Token,
+    Begun, Delivery, Figures, Intent, Journal, JournalError, Key, Lease, NotOpen, Priority, Problem, Record,
+    Sealer, Settled, State, StepOf, Timestamp, Token,
 };
 use skillhost_policy::is_safe;
+use skillhost_telemetry::{Metrics, trace::Place};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Dispatcher, ToolPolicy};
+use crate::{Dispatcher, ToolPolicy, stopping::Stopping};
 pub(crate) use keys::Held;
 pub use letters::{Explained, Letters, LettersError, Restored, Shown};
 pub use rolled_back::{RolledBack, Stays};
@@ -67,6 +68,7 @@ pub struct Recovery {
     /// What skills keep; set where they can.
     keyvalue: OnceLock<Arc<dyn KeyValue>>,
     dispatcher: OnceLock<Weak<Dispatcher>>,
+    stopping: Stopping,
     /// Notified when a letter may be due earlier than was known.
     due: Notify,
 }
@@ -119,6 +121,7 @@ impl Recovery {
             versions: OnceLock::new(),
             keyvalue: OnceLock::new(),
             dispatcher: OnceLock::new(),
+            stopping: Stopping::default(),
             due: Notify::new(),
         })
     }
@@ -138,12 +141,52 @@ impl Recovery {
         let _ = self.dispatcher.set(dispatcher);
     }
 
+    /// How far the host's end is.
+    pub(crate) fn stopping(&self) -> &Stopping {
+        &self.stopping
+    }
+
+    /// End every call that runs here.
+    pub(crate) fn cancel_all(&self) {
+        for aloft in self.flights.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            aloft.cancel.cancel();
+        }
+    }
+
+    /// Whether something could be written down now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check(&self) -> Result<(), JournalError> {
+        self.journal.check().await
+    }
+
+    /// Answers when everything that was asked of the journal until now is written down.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub async fn flush(&self) -> Result<(), JournalError> {
+        self.journal.flush().await
+    }
+
+    /// What is counted for those who watch.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn figures(&self) -> Result<Figures, JournalError> {
+        self.journal.figures().await
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall().into()
     }
 
     pub(crate) fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.settings.metrics
     }
 
     pub(crate) fn task_settings(&self) -> TaskSettings {
@@ -211,7 +254,11 @@ impl Recovery {
             caller: call.caller.clone(),
             correlation_id: call.correlation_id.to_string(),
             arguments: arguments::kept(&self.sealer, call, entry, policy)?,
-            meta: call.meta.as_deref().map(ToOwned::to_owned),
+            // A run of it later says in its trace where it began.
+            meta: match Place::current() {
+                Some(place) => Some(place.in_meta(call.meta.as_deref())),
+                None => call.meta.as_deref().map(ToOwned::to_owned),
+            },
             delivery: if plan.durable { Delivery::Durable } else { Delivery::Plain },
             safe: is_safe(&entry.spec.annotations),
             priority: plan.priority.unwrap_or(policy.priority),

@@ -15,6 +15,7 @@ use skillhost_policy::{
     BreakerSettings, CachePolicy, CircuitBreaker, ConcurrencyLimit, Counts, FilterMode, RateLimit,
     RateLimiter, RetryBudget,
 };
+use skillhost_telemetry::Metrics;
 
 use crate::{
     HostPolicy, Policies, SkillPolicy, ToolPolicy,
@@ -25,6 +26,7 @@ use crate::{
 /// The state of every policy.
 pub(crate) struct Registry {
     inner: RwLock<Inner>,
+    metrics: Metrics,
 }
 
 struct Inner {
@@ -78,9 +80,9 @@ pub(crate) struct ToolState {
 const DEPTHS: usize = 5;
 
 impl Registry {
-    pub(crate) fn new(policies: Arc<Policies>, now: Instant) -> Self {
+    pub(crate) fn new(policies: Arc<Policies>, metrics: Metrics, now: Instant) -> Self {
         let host = Arc::new(HostState::new(policies.host.clone(), None, now));
-        Self { inner: RwLock::new(Inner { policies, host, skills: HashMap::new() }) }
+        Self { inner: RwLock::new(Inner { policies, host, skills: HashMap::new() }), metrics }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
@@ -108,13 +110,13 @@ impl Registry {
             let mut inner = self.write();
             inner.skills.retain(|name, _| known(name) || *name == entry.skill);
             let policy = Arc::clone(inner.policies.of(&entry.skill));
-            let new = || Arc::new(SkillState::new(policy, None, &entry.skill, now));
+            let new = || Arc::new(SkillState::new(policy, None, (&entry.skill, &self.metrics), now));
             Arc::clone(inner.skills.entry(entry.skill.clone()).or_insert_with(new))
         });
         // Another version of the skill is not ill because the last one was.
         let before = state.loaded.fetch_max(entry.loaded, Ordering::Relaxed);
         if before != 0 && before < entry.loaded {
-            state.renewed(&entry.skill);
+            state.renewed(&entry.skill, &self.metrics);
         }
         state
     }
@@ -153,7 +155,8 @@ impl Registry {
         for (name, state) in &mut inner.skills {
             let policy = policies.of(name);
             if **policy != *state.policy {
-                *state = Arc::new(SkillState::new(Arc::clone(policy), Some(state), name, now));
+                *state =
+                    Arc::new(SkillState::new(Arc::clone(policy), Some(state), (name, &self.metrics), now));
             }
         }
         inner.policies = policies;
@@ -206,13 +209,18 @@ impl HostState {
 }
 
 impl SkillState {
-    fn new(policy: Arc<SkillPolicy>, before: Option<&Self>, name: &SkillName, now: Instant) -> Self {
+    fn new(
+        policy: Arc<SkillPolicy>,
+        before: Option<&Self>,
+        (name, metrics): (&SkillName, &Metrics),
+        now: Instant,
+    ) -> Self {
         let tool = |tool: &Arc<ToolPolicy>, own: Option<&str>| {
             let before = before.and_then(|old| match own {
                 Some(own) => old.tools.get(own),
                 None => Some(&old.others),
             });
-            let whose = Whose { skill: name, tool: own };
+            let whose = Whose { skill: name, tool: own, metrics };
             Arc::new(ToolState {
                 rate: limiter(tool.rate_limit, before.and_then(|old| old.rate.as_ref()), now),
                 breaker: tool.breaker.as_ref().map(|settings| {
@@ -230,7 +238,7 @@ impl SkillState {
             (Some(limit), _) => Some(slots(limit)),
             (None, _) => None,
         };
-        let whose = Whose { skill: name, tool: None };
+        let whose = Whose { skill: name, tool: None, metrics };
         let budget = before.filter(|old| old.policy.retry_budget == policy.retry_budget);
         let generation = before.map_or_else(Arc::default, |old| Arc::clone(&old.generation));
         // What was kept may have been filtered in another way.
@@ -281,13 +289,13 @@ impl SkillState {
         self.slots.as_deref().unwrap_or_default()
     }
 
-    fn renewed(&self, name: &SkillName) {
+    fn renewed(&self, name: &SkillName, metrics: &Metrics) {
         let own = self
             .tools
             .iter()
             .filter_map(|(tool, state)| Some((Some(tool.as_str()), state.breaker.as_ref()?)));
         for (tool, breaker) in own.chain([(None, &self.breaker)]) {
-            told(Whose { skill: name, tool }, breaker.reset());
+            told(Whose { skill: name, tool, metrics }, breaker.reset());
         }
     }
 }

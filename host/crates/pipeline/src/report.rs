@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use serde::Serialize;
-use skillhost_policy::{CircuitBreaker, RateLimiter, RateStats};
+use skillhost_policy::{CircuitBreaker, RateLimiter, RateStats, State};
 
 use crate::{
     CacheStats,
@@ -82,6 +82,24 @@ pub struct BreakerReport {
     pub late: u64,
     /// How long ago a call failed.
     pub last_failure_ms: Option<u64>,
+}
+
+impl BreakerReport {
+    /// Whether it keeps calls off, or lets only some through to see.
+    #[must_use]
+    pub fn keeps_off(&self) -> bool {
+        matches!(self.state, "open" | "half-open" | "forced-open")
+    }
+
+    /// The words for the states that it may be in.
+    pub const STATES: [&'static str; 6] = [
+        State::Closed.as_str(),
+        State::Open.as_str(),
+        State::HalfOpen.as_str(),
+        State::ForcedOpen.as_str(),
+        State::Disabled.as_str(),
+        State::MetricsOnly.as_str(),
+    ];
 }
 
 /// A rate limit.

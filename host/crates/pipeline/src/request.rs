@@ -12,6 +12,7 @@ use skillhost_core::{
 };
 use skillhost_journal::{Lease, Priority};
 use skillhost_policy::{ArgumentBounds, Findings};
+use skillhost_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Asking, Given, Policies, RolledBack, Standing, recovery::Before, scope::Scope};
@@ -25,6 +26,12 @@ pub struct Settings {
     pub ready_wait: Duration,
     /// What counts at first; see [`Dispatcher::reconfigure`](crate::Dispatcher::reconfigure).
     pub policies: Arc<Policies>,
+    /// What is measured. Default nothing.
+    pub metrics: Metrics,
+    /// Runs of dead letters that are traced, 0 to 1. Default 0.
+    pub sample: f64,
+    /// Whether arguments are logged, without what is secret. Default no.
+    pub log_arguments: bool,
 }
 
 impl Default for Settings {
@@ -33,6 +40,9 @@ impl Default for Settings {
             arguments: ArgumentBounds::default(),
             ready_wait: Duration::from_secs(10),
             policies: Arc::default(),
+            metrics: Metrics::default(),
+            sample: 0.0,
+            log_arguments: false,
         }
     }
 }

@@ -1,73 +1,154 @@
-//! Logs: structured events on stderr. stdout belongs to MCP.
+//! What the host tells of itself: logs on stderr (stdout belongs to MCP), metrics, traces.
 #![deny(missing_docs)]
 
 mod escape;
+mod export;
+mod flood;
+mod log;
+pub mod metric;
+mod metrics;
+pub mod trace;
 
-use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use std::{sync::Arc, time::Duration};
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// One JSON object a line. The default.
-    #[default]
-    Json,
-    /// For people. Control characters are escaped, so that no text of a guest or client can forge a line
-    /// or move the cursor.
-    Pretty,
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::SdkMeterProvider,
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
+};
+use skillhost_core::Clock;
+use tracing_subscriber::{Layer, filter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use export::Exporters;
+pub use export::{Otlp, TelemetryError};
+use flood::Flood;
+pub use flood::FloodSettings;
+pub use log::{Format, LogControl, LogError, check};
+pub use metric::Metric;
+pub use metrics::{Metrics, Sample, ToolLabels};
+pub use opentelemetry::KeyValue as Label;
+
+/// A span that is for traces alone. It costs a look when nobody collects, or its trace is not sampled.
+#[macro_export]
+macro_rules! span {
+    ($($words:tt)*) => { ::tracing::info_span!(target: $crate::trace::TARGET, $($words)*) };
 }
 
-/// Why logging cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The filter does not parse.
-    #[error(
-        "the log level `{filter}` is not understood: {error}. Use error, warn, info, debug or trace, or target=level pairs"
-    )]
-    Filter {
-        /// As given.
-        filter: String,
-        /// Why.
-        error: tracing_subscriber::filter::ParseError,
-    },
-    /// Started twice.
-    #[error("logging was started already")]
-    Twice,
+/// Spans that wait to be sent. Further ones are dropped, which the log tells.
+const SPANS: usize = 16_384;
+
+/// What is told, and to whom.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How log lines look.
+    pub format: Format,
+    /// A level, or `target=level` pairs separated by commas.
+    pub filter: String,
+    /// How many lines of one kind.
+    pub flood: FloodSettings,
+    /// Whether metrics are kept.
+    pub metrics: bool,
+    /// A collector of metrics and traces.
+    pub otlp: Option<Otlp>,
 }
 
-/// Whether [`init`] would take `filter`.
-///
-/// # Errors
-/// When it does not parse.
-pub fn check(filter: &str) -> Result<(), LogError> {
-    parse(filter).map(drop)
+/// What tells of the host, until it is shut down.
+pub struct Telemetry {
+    /// What is measured.
+    pub metrics: Metrics,
+    /// What is logged; none when that was left to somebody else.
+    pub log: Option<LogControl>,
+    /// Of calls whose client does not say, how many are traced, 0 to 1; 0 without a collector.
+    pub sample: f64,
+    flood: Option<Flood>,
+    meters: Option<SdkMeterProvider>,
+    tracers: Option<SdkTracerProvider>,
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    // Of the protocol library only what is wrong: at `info` it logs whole messages.
-    EnvFilter::try_new(format!("rmcp=warn,{filter}"))
-        .map_err(|error| LogError::Filter { filter: filter.to_owned(), error })
-}
-
-/// Start logging to stderr. `filter` is a level, or `target=level` pairs separated by commas.
-///
-/// # Errors
-/// When the filter does not parse, or logging was started before.
-pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
-    let registry = tracing_subscriber::registry().with(parse(filter)?);
-    match format {
-        Format::Json => registry
-            .with(
-                fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(true)
-                    .with_span_list(false)
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
-        Format::Pretty => registry.with(fmt::layer().with_ansi(false).with_writer(escape::stderr)).try_init(),
+impl Telemetry {
+    /// Begin. Once a process.
+    ///
+    /// # Errors
+    /// When the filter does not parse, a collector's address is none, or this was done before.
+    pub fn start(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, TelemetryError> {
+        let flood = Flood::new(settings.flood, clock);
+        let (lines, log) = log::layer(settings.format, &settings.filter, flood.clone())?;
+        let mut exporters = Exporters::new(settings.otlp.as_ref())?;
+        let resource = Resource::builder()
+            .with_service_name("skillhost")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let tracers = exporters.spans()?.map(|exporter| {
+            let batches = BatchConfigBuilder::default().with_max_queue_size(SPANS).build();
+            SdkTracerProvider::builder()
+                // Whether a call is traced is decided where it comes in: what is not is no span at all.
+                .with_sampler(Sampler::AlwaysOn)
+                .with_resource(resource.clone())
+                .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+                .build()
+        });
+        let spans = tracers.as_ref().map(|tracers| {
+            let below = filter::dynamic_filter_fn(|metadata, context| {
+                let ours = metadata.is_span()
+                    && (metadata.target() == trace::TARGET
+                        || metadata.target().starts_with("skillhost_pipeline")
+                            && *metadata.level() <= tracing::Level::INFO);
+                ours && (trace::ROOTS.contains(&metadata.name()) || context.lookup_current().is_some())
+            });
+            tracing_opentelemetry::layer()
+                .with_tracer(tracers.tracer("skillhost"))
+                .with_location(false)
+                .with_threads(false)
+                .with_target(false)
+                .with_level(false)
+                .with_tracked_inactivity(false)
+                .with_filter(below)
+        });
+        tracing_subscriber::registry().with(lines).with(spans).try_init().map_err(|_| LogError::Twice)?;
+        let (metrics, meters) = if settings.metrics || settings.otlp.is_some() {
+            let (metrics, meters) = Metrics::start(&mut exporters, resource)?;
+            (metrics, Some(meters))
+        } else {
+            (Metrics::default(), None)
+        };
+        let sample = settings.otlp.as_ref().map_or(0.0, |otlp| otlp.sample);
+        Ok(Self { metrics, log: Some(log), sample, flood: Some(flood), meters, tracers })
     }
-    .map_err(|_| LogError::Twice)
+
+    /// One that tells nothing, for a part of a program that has begun another.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { metrics: Metrics::default(), log: None, sample: 0.0, flood: None, meters: None, tracers: None }
+    }
+
+    /// Tell now and then what was left out of the log. For ever.
+    pub fn tell_of_floods(&self) -> impl Future<Output = ()> + Send + use<> {
+        let flood = self.flood.clone();
+        async move {
+            if let Some(flood) = flood {
+                flood.keep_telling().await;
+            }
+        }
+    }
+
+    /// Log lines that were left out so far.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.flood.as_ref().map_or(0, Flood::left_out)
+    }
+
+    /// Send what was not sent yet, for as long as `patience`. Blocks.
+    ///
+    /// # Errors
+    /// What could not be sent.
+    pub fn shut_down(&self, patience: Duration) -> Result<(), String> {
+        if let Some(flood) = &self.flood {
+            flood.tell();
+        }
+        let half = patience / 2;
+        let spans = self.tracers.as_ref().map_or(Ok(()), |tracers| tracers.shutdown_with_timeout(half));
+        let figures = self.meters.as_ref().map_or(Ok(()), |meters| meters.shutdown_with_timeout(half));
+        spans.and(figures).map_err(|error| error.to_string())
+    }
 }

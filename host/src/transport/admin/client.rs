@@ -23,6 +23,8 @@ use super::{Admin, POLICIES, socket::FOLDER};
 
 /// How long a host may take to say how it stands.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a host may take to say whether it is well: longer than it gives its own parts.
+const PROBE: Duration = Duration::from_secs(5);
 /// How long a host may take to do something.
 const LONG_PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes of an answer.
@@ -51,6 +53,28 @@ pub(crate) async fn running(data: &Path) -> Vec<Running> {
     }
     all.sort_by_key(|running| running.pid);
     all
+}
+
+/// What every host that runs on this data folder says, with its process id; an error from one that does not answer in time.
+pub(crate) async fn ask_each(
+    data: &Path,
+    (method, path): (Method, &str),
+    body: Option<Value>,
+) -> anyhow::Result<Vec<(u32, anyhow::Result<(StatusCode, Value)>)>> {
+    let mut all = vec![];
+    for (pid, socket) in sockets(data) {
+        let request = request(method.clone(), path, body.clone().map(Ask::Json))?;
+        let asked = async { over(UnixStream::connect(&socket).await?, request).await };
+        match timeout(PROBE, asked).await {
+            // Its host was killed.
+            Ok(Err(error)) if refused(&error) => drop(fs::remove_file(&socket)),
+            Ok(answer) => all.push((pid, answer)),
+            Err(_) => {
+                all.push((pid, Err(anyhow::anyhow!("it does not answer within {} s", PROBE.as_secs()))))
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Whether a host runs on this data folder.

@@ -2,7 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
+use skillhost_telemetry::trace::{self, Place};
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wasmtime_wasi_http::{
@@ -12,6 +13,8 @@ use wasmtime_wasi_http::{
 use super::Client;
 use crate::warnings::Warnings;
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Requests of one call whose responses are not yet read to the end.
 const AT_ONCE: usize = 16;
 
@@ -23,11 +26,28 @@ pub(crate) struct Hooks {
     // Made with the first request.
     turns: Option<Arc<Semaphore>>,
     touched: bool,
+    /// What the client said of its trace, in the call's `_meta`.
+    meta: Option<Arc<str>>,
 }
 
 impl Hooks {
-    pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings) -> Self {
-        Self { client, warnings, turns: None, touched: false }
+    pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings, meta: Option<Arc<str>>) -> Self {
+        Self { client, warnings, turns: None, touched: false, meta }
+    }
+
+    /// Who is asked goes on with the trace: below the span of this request, or where the client was when nothing is collected
+    /// here. What the guest says itself stands.
+    fn trace(&self, request: &mut Request<WasiBody>, span: &Span) {
+        if request.headers().contains_key(TRACEPARENT) {
+            return;
+        }
+        let place = Place::of(span).or_else(|| Place::of_meta(self.meta.as_deref()?));
+        let Some(place) = place else { return };
+        for (name, value) in [(TRACEPARENT, Some(place.traceparent())), (TRACESTATE, place.tracestate())] {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                request.headers_mut().insert(name, value);
+            }
+        }
     }
 
     /// Whether a request was made that may have changed something: another than those that RFC 9110 calls safe.
@@ -41,12 +61,20 @@ type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         // Resolved at once by wasi:http 0.2.
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         self.touched |= !request.method().is_safe();
+        let span = skillhost_telemetry::span!(
+            "http",
+            otel.name = %request.method(),
+            otel.kind = "client",
+            "http.request.method" = %request.method(),
+            "server.address" = request.uri().host(),
+        );
+        self.trace(&mut request, &span);
         let (client, warnings) = (self.client.clone(), self.warnings.clone());
         let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
         let sending = async move {
@@ -59,11 +87,12 @@ impl WasiHttpHooks for Hooks {
             // Not waited for: whoever holds the others may be the one that asks.
             let permit = turns.try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
             let response = client.send(request, options.unwrap_or_default(), permit, &warnings).await?;
+            trace::note(&Span::current(), "http.response.status_code", i64::from(response.status().as_u16()));
             let nothing_left: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(async { Ok(()) });
             Ok((response, nothing_left))
         };
         // It runs as a task of its own; what it logs belongs to the call.
-        Box::new(sending.instrument(Span::current()))
+        Box::new(sending.instrument(span).instrument(Span::current()))
     }
 
     // By default each error would be a warning in the log, as many as a guest likes.

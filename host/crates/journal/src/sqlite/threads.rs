@@ -181,7 +181,11 @@ fn commit(db: &mut Connection, writing: &Writing, batch: Vec<Box<dyn Operation>>
         observe(Phase::After(ran.len()));
         Ok(())
     })();
-    let well = result.is_ok() && refused.is_empty();
+    let failures = refused.len() + if result.is_ok() { 0 } else { ran.len() };
+    if failures > 0 {
+        observe(Phase::Failed(failures));
+    }
+    let well = failures == 0;
     for operation in ran {
         operation.answer(result.clone());
     }

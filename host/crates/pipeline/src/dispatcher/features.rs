@@ -22,7 +22,7 @@ use crate::{
     Asking, FeatureRequest, FeatureResponse, Wanted,
     asking::{About, Opened, Purpose},
     attempts::Tally,
-    log::{Dropped, told},
+    log::{Dropped, told, traced},
 };
 
 /// Bytes of all arguments of a prompt, or of what is completed.
@@ -75,7 +75,9 @@ impl Dispatcher {
         };
         dropped.span = None;
         let took = self.clock.now().saturating_duration_since(began);
-        span.in_scope(|| told(result.as_ref().map(|_| false), &tally, None, took));
+        let ended = result.as_ref().map(|_| false);
+        traced(&span, ended, &tally);
+        span.in_scope(|| told(ended, &tally, None, took));
         FeatureResponse { id, correlation_id, result, asked }
     }
 

@@ -207,7 +207,8 @@ impl Dispatcher {
                 run.standing = Some(standing);
                 return Ok(reply);
             }
-            () = through.cancel.cancelled(), if waits => return Err(cancelled()),
+            // When the host ends, the call does too: what became of it is told.
+            () = given_up(through.cancel, &self.stopping.cut), if waits => return Err(cancelled()),
             // Its guest was ended at the deadline; what it made others do is still being taken back.
             () = until(too_long) => {
                 run.effect = Some(Effect::Unknown);
@@ -286,6 +287,14 @@ impl Dispatcher {
 pub(super) fn says_durable(entry: &Entry) -> bool {
     let word = entry.spec.meta.as_ref().and_then(|meta| meta.get(DELIVERY));
     entry.spec.durable || word.and_then(Value::as_str) == Some("durable")
+}
+
+/// Until the client gives up, and not because the host ends.
+async fn given_up(client: &CancellationToken, cut: &CancellationToken) {
+    client.cancelled().await;
+    if cut.is_cancelled() {
+        std::future::pending().await
+    }
 }
 
 async fn until(at: Option<Instant>) {

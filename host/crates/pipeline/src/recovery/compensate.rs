@@ -14,8 +14,10 @@ use skillhost_journal::{
     JournalError, SagaLease, SagaState, SagaStep, Settled, State, ToUndo, Token, UndoEnd, undo_order,
 };
 use skillhost_policy::{Deadline, FilterMode, Taken, UndoPolicy, content_filter, taken};
+use skillhost_telemetry::{Metric, trace};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{AILING, Aloft, ELSEWHERE, POLL, Recovery, RolledBack, arguments};
 use crate::attempt;
@@ -23,7 +25,7 @@ use crate::attempt;
 /// Bytes of the reason why a step stays.
 const MAX_WHY: usize = 1 << 10;
 
-/// Somebody else has the saga by now.
+/// Somebody else has the saga by now, or is to have it: this host ends.
 struct Fenced;
 
 impl Recovery {
@@ -76,11 +78,14 @@ impl Recovery {
     }
 
     async fn take_back(&self, lease: SagaLease) -> Result<RolledBack, Fenced> {
-        self.quiet(lease.id).await;
+        self.quiet(lease.id).await?;
         let steps = self.lasting(|| self.journal.steps(lease.id)).await;
         let due: HashSet<CallId> =
             steps.iter().filter(|step| step.is_due()).map(|step| step.call.id).collect();
         for call in undo_order(&steps).into_iter().filter(|call| due.contains(call)) {
+            if self.stopping.cut.is_cancelled() {
+                return Err(Fenced);
+            }
             self.step_back(lease, call).await?;
         }
         let state = self.lasting(|| self.journal.rolled_back(lease, self.now())).await.ok_or(Fenced)?;
@@ -88,8 +93,16 @@ impl Recovery {
         Ok(RolledBack::of(lease.id, state, &steps))
     }
 
+    /// Wait, but not when the host ends: whoever comes after it goes on.
+    async fn pause(&self, pause: Duration) -> Result<(), Fenced> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.stopping.closing.cancelled() => Err(Fenced),
+        }
+    }
+
     /// Wait until no call of the saga runs any more, and no part of it is taken back on its own.
-    async fn quiet(&self, id: SagaId) {
+    async fn quiet(&self, id: SagaId) -> Result<(), Fenced> {
         while self.lasting(|| self.journal.is_busy(id)).await {
             self.cancel(id);
             let flight = {
@@ -104,10 +117,11 @@ impl Recovery {
                     if let Err(error) = self.take_over().await {
                         tracing::warn!(%error, "recovery: the journal cannot be used now");
                     }
-                    tokio::time::sleep(ELSEWHERE).await;
+                    self.pause(ELSEWHERE).await?;
                 }
             }
         }
+        Ok(())
     }
 
     /// One step, until it is taken back or is not going to be.
@@ -119,11 +133,16 @@ impl Recovery {
             };
             let policy = self.undo_policy(&step);
             self.changes(&step.call.skill);
-            let (result, started) = self.try_back(&step, &policy).await;
+            let span = skillhost_telemetry::span!("undo", call_id = %call, tool = step.call.tool, tries = step.tries);
+            let (result, started) = self.try_back(&step, &policy).instrument(span.clone()).await;
+            if let Err(failure) = &result {
+                trace::failed(&span, failure.kind.code());
+            }
+            drop(span);
             self.changes(&step.call.skill);
             if !started && result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Overloaded) {
                 // There was no instance for it: nothing was tried.
-                tokio::time::sleep(AILING).await;
+                self.pause(AILING).await?;
                 continue;
             }
             let result = result.map_err(|failure| self.filtered(&step.call.skill, failure));
@@ -142,6 +161,12 @@ impl Recovery {
                 Taken::Stuck => (UndoEnd::Stuck(why()), None),
                 Taken::Again(after) => (UndoEnd::Again(why()), Some(after)),
             };
+            let outcome = match &end {
+                UndoEnd::Undone => "undone",
+                UndoEnd::Again(_) => "again",
+                UndoEnd::Conflict(_) | UndoEnd::Stuck(_) => "stuck",
+            };
+            self.metrics().count(Metric::Undos, [outcome]);
             match (&end, pause) {
                 (UndoEnd::Undone, _) => {
                     tracing::info!(call_id = %call, tool, saga = %lease.id, tries, "undone");
@@ -162,7 +187,7 @@ impl Recovery {
             }
             match pause {
                 None => return Ok(()),
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => self.pause(pause).await?,
             }
         }
     }

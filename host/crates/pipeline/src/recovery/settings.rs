@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use skillhost_journal::OnExpiry;
+use skillhost_telemetry::Metrics;
 
 /// What is told of recovery at start.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct RecoverySettings {
     pub sagas: SagaSettings,
     /// Calls that run as tasks.
     pub tasks: TaskSettings,
+    /// What is measured. Default nothing.
+    pub metrics: Metrics,
 }
 
 /// What counts for tasks.
@@ -90,6 +93,7 @@ impl RecoverySettings {
             answer_within: Duration::from_secs(600),
             sagas: SagaSettings::default(),
             tasks: TaskSettings::default(),
+            metrics: Metrics::default(),
         }
     }
 }

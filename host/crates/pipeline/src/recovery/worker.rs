@@ -8,9 +8,13 @@ use std::{
 
 use skillhost_core::{CallId, ClientFeatures, Effect, Failure, FailureKind, NoClient, SagaId, SkillName};
 use skillhost_journal::{Delivery, JournalError, Lease, Record};
+use skillhost_telemetry::{
+    Metric,
+    trace::{Place, Root},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{AILING, Before, Ended, Letters, POLL, Recovery, arguments, unavailable};
 use crate::{Asked, Dispatcher, Request, Resume, tasks};
@@ -121,8 +125,9 @@ impl Recovery {
                     correlation_id = record.correlation_id,
                     tool = record.tool,
                 );
+                let root = traced(&record, dispatcher.sample());
                 let run = Arc::clone(self).run(dispatcher, lease, record, turn);
-                tokio::spawn(run.instrument(span));
+                tokio::spawn(run.instrument(span).instrument(root));
             }
         }
         let next = [self.journal.next_due().await?, self.journal.next_expiry().await?];
@@ -157,6 +162,8 @@ impl Recovery {
                 (response.result, response.effect, response.settled)
             }
         };
+        let outcome = if result.is_ok() { "recovered" } else { "failed" };
+        self.metrics().count(Metric::DeadLetterRuns, [outcome]);
         if result.is_ok() {
             tracing::info!(call_id = %id, correlation_id = record.correlation_id, tool = record.tool, step = "recovered", attempt, "recovery");
         }
@@ -251,6 +258,24 @@ impl Recovery {
         }
         Ok(())
     }
+}
+
+/// The span of a run of a letter, linked to the call that it was.
+fn traced(record: &Record, sample: f64) -> Span {
+    let links = record.meta.as_deref().and_then(Place::of_meta).into_iter().collect();
+    let root = Root { parent: None, links };
+    if !root.is_sampled(sample, fastrand::f64()) {
+        return Span::none();
+    }
+    let span = skillhost_telemetry::span!(
+        parent: None,
+        "recovery",
+        otel.name = format!("dead letter {}", record.tool),
+        call_id = %record.id,
+        runs = record.attempts,
+    );
+    root.place(&span);
+    span
 }
 
 fn loaded(catalog: &skillhost_core::Catalog) -> HashMap<SkillName, u64> {

@@ -128,7 +128,7 @@ pub enum State {
 impl State {
     /// The stable word for it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Open => "open",

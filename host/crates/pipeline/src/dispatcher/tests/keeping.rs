@@ -9,10 +9,10 @@ use std::{
 use futures::executor::block_on;
 use skillhost_core::TaskId;
 use skillhost_journal::{
-    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Filter, Intent, Journal, JournalError, Known, Lease,
-    Observer, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
-    SagaStep, Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Task, TaskChange,
-    Tasks, Timestamp, ToUndo, Token, UndoEnd,
+    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Figures, Filter, Intent, Journal, JournalError,
+    Known, Lease, Observer, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease,
+    SagaState, SagaStep, Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Task,
+    TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
 };
 
 use super::*;
@@ -191,6 +191,18 @@ impl Journal for Immediate {
 
     fn claim(&self, max: u32, now: Timestamp) -> Answer<Vec<(Lease, Record)>> {
         self.now(|inner| inner.claim(max, now))
+    }
+
+    fn check(&self) -> Answer<()> {
+        self.now(|inner| inner.check())
+    }
+
+    fn flush(&self) -> Answer<()> {
+        self.now(|inner| inner.flush())
+    }
+
+    fn figures(&self) -> Answer<Figures> {
+        self.now(|inner| inner.figures())
     }
 
     fn next_due(&self) -> Answer<Option<Timestamp>> {

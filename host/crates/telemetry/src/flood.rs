@@ -1,0 +1,188 @@
+//! Sampling of floods: of lines that come from the same place in the code, only so many a second are written.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use skillhost_core::Clock;
+use tokio::sync::Notify;
+use tracing::{Event, Metadata, callsite::Identifier};
+use tracing_subscriber::layer::{Context, Filter};
+
+/// How often it is told what was left out.
+const TELL: Duration = Duration::from_secs(10);
+
+/// Lines of one place in the code that are written. 0 a second is no bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloodSettings {
+    /// Lines a second, in the long run. Default 100.
+    pub per_second: u32,
+    /// Lines at once. Default 1,000.
+    pub burst: u32,
+}
+
+impl Default for FloodSettings {
+    fn default() -> Self {
+        Self { per_second: 100, burst: 1_000 }
+    }
+}
+
+/// A token bucket for each place, of which there are as many as the program has.
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+    left_out: u64,
+    metadata: &'static Metadata<'static>,
+}
+
+/// What lines go through.
+#[derive(Clone)]
+pub(crate) struct Flood(Arc<State>);
+
+struct State {
+    settings: FloodSettings,
+    clock: Arc<dyn Clock>,
+    buckets: Mutex<HashMap<Identifier, Bucket>>,
+    left_out: AtomicU64,
+    begun: Notify,
+}
+
+impl Flood {
+    pub(crate) fn new(settings: FloodSettings, clock: Arc<dyn Clock>) -> Self {
+        let (buckets, left_out, begun) = (Mutex::default(), AtomicU64::new(0), Notify::new());
+        Self(Arc::new(State { settings, clock, buckets, left_out, begun }))
+    }
+
+    /// Lines that were left out so far.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.0.left_out.load(Ordering::Relaxed)
+    }
+
+    fn admits(&self, metadata: &'static Metadata<'static>, now: Instant) -> bool {
+        let FloodSettings { per_second, burst } = self.0.settings;
+        if per_second == 0 {
+            return true;
+        }
+        let mut buckets = self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = f64::from(burst.max(1));
+        let bucket = buckets.entry(metadata.callsite()).or_insert_with(|| Bucket {
+            tokens: full,
+            filled: now,
+            left_out: 0,
+            metadata,
+        });
+        let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
+        bucket.tokens = passed.mul_add(f64::from(per_second), bucket.tokens).min(full);
+        bucket.filled = now;
+        let admitted = bucket.tokens >= 1.0;
+        if admitted {
+            bucket.tokens -= 1.0;
+        } else {
+            bucket.left_out += 1;
+            self.0.left_out.fetch_add(1, Ordering::Relaxed);
+            self.0.begun.notify_one();
+        }
+        admitted
+    }
+
+    /// What was left out since this was asked last: where, and how often.
+    fn take(&self) -> Vec<(&'static Metadata<'static>, u64)> {
+        let mut buckets = self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = buckets.values_mut().filter(|bucket| bucket.left_out > 0);
+        left_out.map(|bucket| (bucket.metadata, std::mem::take(&mut bucket.left_out))).collect()
+    }
+
+    /// Tell in the log what was left out of it.
+    pub(crate) fn tell(&self) {
+        for (metadata, lines) in self.take() {
+            let (from, line) = (metadata.target(), metadata.line());
+            tracing::warn!(lines, from, line, level = %metadata.level(), "log lines were left out: there were too many of them");
+        }
+    }
+
+    /// Tell it now and then, for ever.
+    pub(crate) async fn keep_telling(self) {
+        loop {
+            self.0.begun.notified().await;
+            tokio::time::sleep(TELL).await;
+            self.tell();
+        }
+    }
+}
+
+impl<S> Filter<S> for Flood {
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        self.admits(event.metadata(), self.0.clock.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    struct Stopped(Instant);
+
+    impl Clock for Stopped {
+        fn now(&self) -> Instant {
+            self.0
+        }
+        fn wall(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+    }
+
+    fn places() -> [&'static Metadata<'static>; 2] {
+        static PLACES: Mutex<Vec<&'static Metadata<'static>>> = Mutex::new(vec![]);
+        struct Catch;
+        impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Catch {
+            fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+                PLACES.lock().unwrap().push(event.metadata());
+            }
+        }
+        use tracing_subscriber::layer::SubscriberExt as _;
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(Catch), || {
+            tracing::info!("one place");
+            tracing::info!("another");
+        });
+        let places = PLACES.lock().unwrap();
+        [places[0], places[1]]
+    }
+
+    #[test]
+    fn one_place_does_not_take_from_another_and_all_is_accounted_for() {
+        let [one, other] = places();
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let start = Instant::now();
+        let flood = Flood::new(FloodSettings { per_second: 10, burst: 3 }, Arc::new(Stopped(start)));
+        let written =
+            |place, n: u32, at: Duration| (0..n).filter(|_| flood.admits(place, start + at)).count();
+        assert_eq!(written(one, 8, Duration::ZERO), 3, "the burst");
+        assert_eq!(written(other, 2, Duration::ZERO), 2, "has its own");
+        assert_eq!(written(one, 8, Duration::from_millis(200)), 2, "ten a second");
+        assert_eq!(written(one, 8, Duration::from_secs(60)), 3, "never more than the burst");
+        assert_eq!(flood.left_out(), 16);
+        let told = flood.take();
+        assert!(matches!(told[..], [(place, 16)] if place.callsite() == one.callsite()));
+        assert!(flood.take().is_empty(), "told once");
+    }
+
+    #[test]
+    fn no_bound_is_none() {
+        let [place, _] = places();
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let flood = Flood::new(FloodSettings { per_second: 0, burst: 0 }, Arc::new(Stopped(now)));
+        assert!((0..10_000).all(|_| flood.admits(place, now)));
+    }
+}

@@ -1,0 +1,170 @@
+//! Each request of a client: its span, how long it took, and an answer even when its handler panics.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures::FutureExt as _;
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{
+        CallToolResponse, CompleteResult, GetPromptResponse, GetTaskResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, ReadResourceResponse,
+    },
+    service::RequestContext,
+};
+use serde_json::{Map, Value};
+use skillhost_core::Clock;
+use skillhost_pipeline::Dispatcher;
+use skillhost_telemetry::{
+    Label, Metrics,
+    trace::{self, Place, Root, label},
+};
+use tracing::{Instrument as _, Span, field};
+
+use crate::app::{App, clock};
+
+/// What a tool that answers "no" is called among errors.
+const TOOL_ERROR: &str = "tool_error";
+
+/// A request.
+pub(super) struct Asked<'a> {
+    pub(super) method: &'static str,
+    /// The tool that is called.
+    pub(super) tool: Option<&'a str>,
+}
+
+/// An answer that may be a failure of a tool.
+pub(super) trait Answer {
+    fn is_error(&self) -> bool {
+        false
+    }
+}
+
+impl Answer for CallToolResponse {
+    fn is_error(&self) -> bool {
+        matches!(self, Self::Complete(result) if result.is_error == Some(true))
+    }
+}
+
+impl Answer for () {}
+impl Answer for ListToolsResult {}
+impl Answer for ListPromptsResult {}
+impl Answer for ListResourcesResult {}
+impl Answer for ListResourceTemplatesResult {}
+impl Answer for GetPromptResponse {}
+impl Answer for ReadResourceResponse {}
+impl Answer for CompleteResult {}
+impl Answer for GetTaskResult {}
+
+/// Watches requests.
+pub(super) struct Watch {
+    metrics: Metrics,
+    sample: f64,
+    clock: Arc<dyn Clock>,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl Watch {
+    pub(super) fn new(app: &App) -> Self {
+        let telemetry = &app.health.telemetry;
+        Self {
+            metrics: telemetry.metrics.clone(),
+            sample: telemetry.sample,
+            clock: clock(),
+            dispatcher: Arc::clone(&app.dispatcher),
+        }
+    }
+
+    /// Do the work of a request. rmcp never answers one whose handler panicked: that is done here in its stead.
+    pub(super) async fn told<T: Answer>(
+        &self,
+        asked: Asked<'_>,
+        cx: &RequestContext<RoleServer>,
+        work: impl Future<Output = Result<T, ErrorData>>,
+    ) -> Result<T, ErrorData> {
+        let began = self.clock.now();
+        let span = self.span(&asked, cx);
+        let result =
+            AssertUnwindSafe(work.instrument(span.clone())).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!("a request handler panicked");
+                Err(ErrorData::internal_error("the host panicked while it handled the request", None))
+            });
+        let error = match &result {
+            Ok(answer) => answer.is_error().then(|| TOOL_ERROR.to_owned()),
+            Err(error) => Some(error.code.0.to_string()),
+        };
+        if let Some(error) = &error {
+            trace::failed(&span, if error == TOOL_ERROR { TOOL_ERROR } else { "json-rpc error" });
+        }
+        self.measure(&asked, cx, error, began);
+        result
+    }
+
+    fn measure(
+        &self,
+        asked: &Asked<'_>,
+        cx: &RequestContext<RoleServer>,
+        error: Option<String>,
+        began: Instant,
+    ) {
+        if !self.metrics.is_on() {
+            return;
+        }
+        let mut labels: Vec<Label> =
+            vec![label("mcp.method.name", asked.method), label("network.transport", transport(cx))];
+        // Of a tool that there is: clients may ask for any.
+        if let Some(tool) = asked.tool.filter(|tool| self.dispatcher.catalog().tools.contains_key(*tool)) {
+            labels.push(label("gen_ai.tool.name", tool.to_owned()));
+        }
+        labels.extend(error.map(|error| label("error.type", error)));
+        labels
+            .extend(cx.protocol_version().map(|version| label("mcp.protocol.version", version.to_string())));
+        self.metrics.operation(&labels, self.clock.now().saturating_duration_since(began));
+    }
+
+    /// The span of a request, below the one that its client names; none when it is not sampled.
+    fn span(&self, asked: &Asked<'_>, cx: &RequestContext<RoleServer>) -> Span {
+        if self.sample == 0.0 && cx.meta.0.0.get("traceparent").is_none() {
+            return Span::none();
+        }
+        let root = root(&cx.meta.0.0, cx);
+        if !root.is_sampled(self.sample, fastrand::f64()) {
+            return Span::none();
+        }
+        let name = match asked.tool {
+            Some(tool) => format!("{} {tool}", asked.method),
+            None => asked.method.to_owned(),
+        };
+        let span = skillhost_telemetry::span!(
+            parent: None,
+            "request",
+            otel.name = name,
+            otel.kind = "server",
+            "mcp.method.name" = asked.method,
+            "gen_ai.tool.name" = asked.tool,
+            "gen_ai.operation.name" = asked.tool.map(|_| "execute_tool"),
+            "jsonrpc.request.id" = %cx.id,
+            "mcp.protocol.version" = cx.protocol_version().map(field::display),
+            "network.transport" = transport(cx),
+        );
+        root.place(&span);
+        span
+    }
+}
+
+fn transport(cx: &RequestContext<RoleServer>) -> &'static str {
+    match cx.extensions.get::<axum::http::request::Parts>() {
+        Some(_) => "tcp",
+        None => "pipe",
+    }
+}
+
+/// What the client says in `_meta` is the parent; what its HTTP request says is something that has to do with it.
+fn root(meta: &Map<String, Value>, cx: &RequestContext<RoleServer>) -> Root {
+    let text = |name| meta.get(name).and_then(Value::as_str);
+    let parent = text("traceparent").and_then(|parent| Place::parse(parent, text("tracestate")));
+    let link = cx.extensions.get::<axum::http::request::Parts>().and_then(|parts| {
+        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        Place::parse(header("traceparent")?, header("tracestate"))
+    });
+    Root { parent, links: link.into_iter().collect() }
+}

@@ -10,7 +10,7 @@ use skillhost_keyvalue::Store;
 use skillhost_pipeline::{
     Dispatcher, Letters, Recovery, RecoverySettings, Sagas, Tasks, TokioClock, built_in,
 };
-use skillhost_skills::Directory;
+use skillhost_skills::{Directory, SkillsSettings};
 use skillhost_telemetry::{Metric, Metrics, Telemetry};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,9 @@ pub(crate) struct App {
     /// Watches as long as it lives.
     pub(crate) directory: Arc<Directory>,
     pub(crate) health: Arc<Health>,
+    /// For planted faults.
+    #[cfg(debug_assertions)]
+    pub(crate) engine: Engine,
     recovery: Arc<Recovery>,
     clock: Arc<dyn Clock>,
     settings: ShutdownSettings,
@@ -54,11 +57,11 @@ impl App {
         let clock = clock();
         let listeners = OwnListeners::default();
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
-        let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue))?;
+        let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue), &telemetry.metrics)?;
         let recovery = recovery(&settings.data, &settings.journal, open, &telemetry.metrics).await?;
         let builtin = built_in(&recovery);
-        let directory =
-            Arc::new(Directory::open(settings.skills.clone(), engine.clone(), Arc::clone(&clock), builtin)?);
+        let skills = SkillsSettings { metrics: telemetry.metrics.clone(), ..settings.skills.clone() };
+        let directory = Arc::new(Directory::open(skills, engine.clone(), Arc::clone(&clock), builtin)?);
         recovery.use_versions(directory.versions());
         recovery.use_keyvalue(keyvalue);
         let catalog = directory.catalog();
@@ -79,13 +82,24 @@ impl App {
             dispatcher: Arc::clone(&dispatcher),
             recovery: Arc::clone(&recovery),
             catalog,
-            engine,
+            engine: engine.clone(),
             telemetry,
         };
         let health = Health::new(settings.health, watched);
         let interval = settings.telemetry.otlp.as_ref().map(|otlp| otlp.interval);
         let shutdown = settings.shutdown;
-        Ok(Self { dispatcher, listeners, directory, health, recovery, clock, settings: shutdown, interval })
+        Ok(Self {
+            dispatcher,
+            listeners,
+            directory,
+            health,
+            #[cfg(debug_assertions)]
+            engine,
+            recovery,
+            clock,
+            settings: shutdown,
+            interval,
+        })
     }
 
     /// Do what goes on beside calls: run dead letters that are due until `stop`, and tell of the host.
@@ -93,6 +107,8 @@ impl App {
         let dispatcher = Arc::downgrade(&self.dispatcher);
         tokio::spawn(Arc::clone(&self.recovery).work(dispatcher, stop));
         tokio::spawn(self.health.telemetry.tell_of_floods());
+        #[cfg(debug_assertions)]
+        crate::fault::plant(self);
         if let Some(interval) = self.interval {
             tokio::spawn(Arc::clone(&self.health).keep_publishing(interval));
         }
@@ -202,13 +218,15 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 
 /// The engine alone, for commands that look at a file.
 pub(crate) fn engine(settings: &Settings, listeners: &OwnListeners) -> anyhow::Result<Engine> {
-    engine_with(settings, listeners, Arc::new(Store::new(settings.data.join("keyvalue.sqlite"))))
+    let keyvalue = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
+    engine_with(settings, listeners, keyvalue, &Metrics::default())
 }
 
 fn engine_with(
     settings: &Settings,
     listeners: &OwnListeners,
     keyvalue: Arc<dyn KeyValue>,
+    metrics: &Metrics,
 ) -> anyhow::Result<Engine> {
     let engine = &settings.engine;
     // The program as it was started, even if its file was replaced since.
@@ -230,6 +248,7 @@ fn engine_with(
         },
         listeners: listeners.clone(),
         keyvalue: Some(keyvalue),
+        metrics: metrics.clone(),
     };
     Ok(Engine::new(&settings, clock())?)
 }

@@ -3,6 +3,8 @@
 mod app;
 mod cli;
 mod config;
+#[cfg(debug_assertions)]
+mod fault;
 mod health;
 mod reload;
 mod shutdown;

@@ -31,18 +31,24 @@ impl Shutdown {
         let began = self.clock.now();
         app.health.drain();
         app.dispatcher.close();
-        let calls = app.dispatcher.in_flight();
-        tracing::info!(stage = "drain", calls, "shutdown: new calls are refused, those in flight go on");
+        let (calls, under_way) = (app.dispatcher.in_flight(), app.dispatcher.under_way());
+        tracing::info!(
+            stage = "drain",
+            calls,
+            under_way,
+            "shutdown: new calls are refused, those in flight go on"
+        );
         if timeout(self.settings.drain, app.dispatcher.idle()).await.is_ok() {
             tracing::info!(stage = "drain", took_ms = self.since(began), "shutdown: no call is in flight");
             return;
         }
         let (began, calls) = (self.clock.now(), app.dispatcher.in_flight());
-        tracing::warn!(stage = "cancel", calls, after = ?self.settings.drain, "shutdown: calls still in flight are ended");
+        let under_way = app.dispatcher.under_way();
+        tracing::warn!(stage = "cancel", calls, under_way, after = ?self.settings.drain, "shutdown: calls still in flight are ended");
         app.dispatcher.cut();
         let left = match timeout(self.settings.cancel, app.dispatcher.idle()).await {
             Ok(()) => 0,
-            Err(_) => app.dispatcher.in_flight(),
+            Err(_) => app.dispatcher.under_way(),
         };
         let took_ms = self.since(began);
         if left == 0 {

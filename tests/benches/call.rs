@@ -11,6 +11,7 @@ use skillhost_core::{
 use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, OwnListeners};
 use skillhost_pipeline::{Asked, Dispatcher, Policies, Request, Settings, SkillPolicy, TokioClock};
 use skillhost_policy::BreakerSettings;
+use skillhost_telemetry::Metrics;
 use tokio::{runtime::Runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,7 @@ fn one_call(criterion: &mut Criterion) {
         compiler: Compiler::InProcess,
         listeners: OwnListeners::default(),
         keyvalue: None,
+        metrics: Metrics::default(),
     };
     let engine = Engine::new(&settings, Arc::new(SystemClock)).expect("an engine");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/dist/text.wasm");

@@ -240,6 +240,11 @@ impl Client {
         self.logs.try_iter().collect()
     }
 
+    /// Close stdin, and go on reading.
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
     /// Close stdin and wait for the end. Answers the exit code and the remaining log.
     pub fn close(mut self) -> (Option<i32>, Vec<Value>) {
         self.stdin = None;

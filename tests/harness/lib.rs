@@ -230,7 +230,12 @@ impl Host {
 
     /// An HTTP server on a free port.
     pub fn serve(&self) -> Server {
-        Server::start(self.command(&["serve", "--listen", "127.0.0.1:0"]), Arc::clone(&self.root))
+        self.server(self.command(&["serve", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// An HTTP server of this command.
+    pub fn server(&self, command: Command) -> Server {
+        Server::start(command, Arc::clone(&self.root))
     }
 
     /// State and reason of a skill, from `skillhost list --json`.

@@ -24,7 +24,7 @@ use skillhost_engine::{Limits, SecretSource};
 use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy, ToolPolicy};
 use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
 use skillhost_skills::{Kept, SkillSettings, SkillsSettings};
-use skillhost_telemetry::{FloodSettings, Format};
+use skillhost_telemetry::{FloodSettings, Format, Metrics};
 
 use super::{
     ConfigError, Raw, Source, default_data,
@@ -267,6 +267,7 @@ impl Raw {
                 dir: skills_dir,
                 protected: protected.into(),
                 kept,
+                metrics: Metrics::default(),
                 max_skills: within("server.max_skills", server.max_skills.expect(set), 1, 10_000)?,
                 skills: by_name,
                 defaults: skill::settings("defaults", None, &defaults, max_memory)?,

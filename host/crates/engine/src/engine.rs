@@ -7,6 +7,7 @@ use std::{
 };
 
 use skillhost_core::{Clock, Digest, Failure, Features, SkillName, ToolSpec, ToolSpecError};
+use skillhost_telemetry::{Metric, Metrics};
 use tokio::sync::{Semaphore, mpsc};
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -36,6 +37,7 @@ struct Inner {
     cache: Arc<Cache>,
     compiler: Compiler,
     compiling: Semaphore,
+    metrics: Metrics,
     guests: Arc<Guests>,
     around: Surroundings,
     notices: Mutex<Option<mpsc::Receiver<Notice>>>,
@@ -164,6 +166,7 @@ impl Engine {
                 cache: Arc::new(cache),
                 compiler: settings.compiler.clone(),
                 compiling: Semaphore::new(COMPILING),
+                metrics: settings.metrics.clone(),
                 guests: Arc::new(guests),
                 around: Surroundings {
                     keyvalue: settings.keyvalue.clone(),
@@ -265,7 +268,10 @@ impl Engine {
         stage(LoadStage::Waiting);
         let _turn = inner.compiling.acquire().await.expect("open for the life of the engine");
         stage(LoadStage::Compiling);
+        let began = inner.guests.clock().now();
         let compiled = inner.compiler.compile(&component).await?;
+        let took = inner.guests.clock().now().saturating_duration_since(began);
+        inner.metrics.note(Metric::Compile, took.as_secs_f64());
         let (this, key) = (self.clone(), *digest);
         let code = blocking(move || this.keep(&key, &compiled)).await;
         // The code is sound, so what is wrong is its fit: more memories or tables than the pool has.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use skillhost_core::KeyValue;
+use skillhost_telemetry::Metrics;
 
 use crate::{Compiler, Grants, OwnListeners};
 
@@ -26,6 +27,8 @@ pub struct EngineSettings {
     pub listeners: OwnListeners,
     /// Keeps skills' values. Without it no skill has a bucket, whatever was granted.
     pub keyvalue: Option<Arc<dyn KeyValue>>,
+    /// What is measured. By default nothing.
+    pub metrics: Metrics,
 }
 
 impl fmt::Debug for EngineSettings {

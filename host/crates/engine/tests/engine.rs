@@ -7,6 +7,7 @@ use skillhost_core::{
     Outcome, Progress, SkillName, SystemClock, Undo,
 };
 use skillhost_engine::{Allowance, Compiler, Engine, EngineSettings, Loaded, OwnListeners};
+use skillhost_telemetry::Metrics;
 
 struct Fixture {
     cache: tempfile::TempDir,
@@ -29,6 +30,7 @@ fn engine(instances: u32, cache: &Path) -> Engine {
         compiler: Compiler::InProcess,
         listeners: OwnListeners::default(),
         keyvalue: None,
+        metrics: Metrics::default(),
     };
     Engine::new(&settings, Arc::new(SystemClock)).unwrap()
 }

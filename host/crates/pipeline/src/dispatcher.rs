@@ -12,7 +12,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -52,6 +52,7 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     settings: Settings,
     calls: TaskTracker,
+    awaited: AtomicUsize,
     stopping: Stopping,
     checks: Checks,
     no_tools: Arc<dyn CallTool>,
@@ -83,6 +84,7 @@ impl Dispatcher {
                 registry: Registry::new(policies, settings.metrics.clone(), clock.now()),
                 settings,
                 calls: TaskTracker::new(),
+                awaited: AtomicUsize::new(0),
                 stopping: recovery.as_ref().map(|recovery| recovery.stopping().clone()).unwrap_or_default(),
                 checks: Checks::new(),
                 no_tools: Arc::new(NoTools),
@@ -145,9 +147,15 @@ impl Dispatcher {
         self.stopping.closing.cancel();
     }
 
-    /// Calls in flight, and what is being taken back.
+    /// Calls in flight that somebody waits for; what those make others do is part of them.
     #[must_use]
     pub fn in_flight(&self) -> usize {
+        self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Everything that is under way: the same with what goes on by itself, and what is being taken back.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
         self.calls.len()
     }
 
@@ -183,6 +191,7 @@ impl Dispatcher {
 
     async fn once(&self, request: Request) -> Response {
         let _in_flight = self.calls.token();
+        let _awaited = request.parent.is_none().then(|| Awaited::one(&self.awaited));
         let mut request = request;
         // What a saga's call holds takes its place.
         let agents_hold_sagas = self.recovery.as_ref().is_some_and(|recovery| recovery.saga_tools());
@@ -548,6 +557,22 @@ impl Dispatcher {
             at_stake,
         };
         attempts.run(call, tally).await
+    }
+}
+
+/// Counts a call as long as somebody waits for it.
+struct Awaited<'a>(&'a AtomicUsize);
+
+impl<'a> Awaited<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 use announced::Relisted;
 use skillhost_core::{Catalog, Clock, Entry, Kind, SkillName, SkillState, ToolName, Versions};
 use skillhost_engine::{Engine, LOADING, LoadStage, Notice};
+use skillhost_telemetry::Metric;
 use tokio::{
     sync::{Semaphore, broadcast, mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -300,6 +301,7 @@ impl Keeper {
     fn reconfigure(&mut self, settings: SkillsSettings) -> bool {
         let before = std::mem::replace(&mut self.settings, settings);
         self.settings.dir = before.dir.clone();
+        self.settings.metrics = before.metrics.clone();
         if self.settings.max_skills != before.max_skills {
             self.look_at = Some(Instant::now());
         }
@@ -459,6 +461,7 @@ impl Keeper {
                         }
                     }
                     slot.serving = Some(version);
+                    self.settings.metrics.count(Metric::SkillLoads, ["ok"]);
                 }
                 slot.enter(SkillState::Ready, now)
             }
@@ -471,6 +474,7 @@ impl Keeper {
                 let serving = slot.serving.as_ref().map(|old| old.digest.to_string());
                 tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"),
                     "skill failed to load");
+                self.settings.metrics.count(Metric::SkillLoads, ["failed"]);
                 slot.enter(SkillState::Failed(reason), now)
             }
         }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use skillhost_core::{Annotations, SkillName};
 use skillhost_engine::{Allowance, Grants, Limits, Protected};
 use skillhost_policy::FilterMode;
+use skillhost_telemetry::Metrics;
 
 use crate::Kept;
 
@@ -23,6 +24,8 @@ pub struct SkillsSettings {
     pub protected: Protected,
     /// Where components are kept, so that what a version did can be taken back by it. Default none: only by what serves.
     pub kept: Option<Kept>,
+    /// What is measured. Default nothing.
+    pub metrics: Metrics,
 }
 
 impl SkillsSettings {

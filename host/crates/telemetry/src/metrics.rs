@@ -150,6 +150,12 @@ impl Metrics {
         let histograms: BTreeMap<_, _> = counted(|kind| matches!(kind, Kind::Histogram(_)))
             .map(|metric| (metric, histogram(metric)))
             .collect();
+        // There from the start, so that an alert sees it grow.
+        for (metric, counter) in &counters {
+            if metric.facts().labels.is_empty() {
+                counter.add(0, &[]);
+            }
+        }
         let inner = Inner {
             calls: counters[&Metric::Calls].clone(),
             attempts: counters[&Metric::Attempts].clone(),

@@ -45,7 +45,7 @@ impl App {
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
         let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue))?;
         let recovery = recovery(&settings.data, &settings.journal, open).await?;
-        let builtin = built_in(&recovery);
+        let builtin = built_in(&recovery, settings.search);
         let directory =
             Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock), builtin)?);
         recovery.use_versions(directory.versions());

@@ -31,6 +31,7 @@ mod release;
 mod sagas;
 mod sagas_ends;
 mod sandbox;
+mod search;
 mod sourcing;
 mod syncs;
 mod tasks;

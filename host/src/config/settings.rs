@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineSection,
     pub(crate) pipeline: pipeline::Settings,
     pub(crate) journal: JournalSettings,
+    pub(crate) search: pipeline::OfferSearch,
     pub(crate) admin: AdminSettings,
     pub(crate) log_format: Format,
     pub(crate) log_level: String,
@@ -129,6 +130,7 @@ impl Raw {
         fill(&mut tasks.ttl, recovery.tasks.ttl);
         fill(&mut tasks.max_open, recovery.tasks.max_open);
         fill(&mut tasks.answer_within, recovery.answer_within);
+        fill(&mut self.tools.search, raw::OfferSearch::ByCount(raw::ByCount::Auto));
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
         let skill = &mut self.defaults;
@@ -191,6 +193,7 @@ impl Raw {
             dead_letters,
             sagas,
             tasks,
+            tools,
             auth,
             admin,
             limits,
@@ -267,6 +270,11 @@ impl Raw {
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
             journal: journal::journal(&journal, &dead_letters, &sagas, &tasks)?,
+            search: match tools.search.expect(set) {
+                raw::OfferSearch::Switch(true) => pipeline::OfferSearch::Always,
+                raw::OfferSearch::Switch(false) => pipeline::OfferSearch::Never,
+                raw::OfferSearch::ByCount(raw::ByCount::Auto) => pipeline::OfferSearch::default(),
+            },
             admin,
             log_format: log.format.expect(set),
             log_level: level(log.level.expect(set))?,

@@ -25,7 +25,7 @@ mod scope;
 mod tasks;
 mod validation;
 
-pub use agents::{built_in, is_own};
+pub use agents::{OfferSearch, built_in, is_own};
 pub use asking::{Asking, Given};
 pub use cache::CacheStats;
 pub use clock::TokioClock;

@@ -138,6 +138,11 @@ impl Recovery {
         let _ = self.dispatcher.set(dispatcher);
     }
 
+    /// Who serves. None before and after that.
+    pub(crate) fn dispatcher(&self) -> Option<Arc<Dispatcher>> {
+        self.dispatcher.get()?.upgrade()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall().into()
     }

@@ -253,6 +253,10 @@ mod tests {
         assert_eq!(index.search("weather"), ["geo_forecast"]);
         assert_eq!(index.search("which town")[0], "geo_forecast", "said of a parameter");
         assert_eq!(index.search("send messages")[0], "mail_send");
+        // One that has more of what was asked for, before one that has a rarer word of it in a better place.
+        let zeta = Said { title: "zeta", ..tool("t_two", "") };
+        let all = [tool("t_one", "alpha beta"), zeta, tool("t_three", "alpha"), tool("t_four", "beta")];
+        assert_eq!(Index::of(all).search("alpha beta zeta")[..2], ["t_one", "t_two"]);
         assert!(index.search("quantum").is_empty() && index.search("***").is_empty());
     }
 

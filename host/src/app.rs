@@ -59,7 +59,7 @@ impl App {
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
         let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue), &telemetry.metrics)?;
         let recovery = recovery(&settings.data, &settings.journal, open, &telemetry.metrics).await?;
-        let builtin = built_in(&recovery);
+        let builtin = built_in(&recovery, settings.search);
         let skills = SkillsSettings { metrics: telemetry.metrics.clone(), ..settings.skills.clone() };
         let directory = Arc::new(Directory::open(skills, engine.clone(), Arc::clone(&clock), builtin)?);
         recovery.use_versions(directory.versions());

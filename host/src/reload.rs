@@ -98,6 +98,7 @@ async fn follow(
             ("dead_letters", next.dead_letters != current.dead_letters),
             ("sagas", next.sagas != current.sagas),
             ("tasks", next.tasks != current.tasks),
+            ("tools", next.tools != current.tools),
             ("auth", next.auth != current.auth),
             ("admin", next.admin != current.admin),
             ("limits.cache_size", next.limits.cache_size != current.limits.cache_size),

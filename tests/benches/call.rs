@@ -64,6 +64,7 @@ fn one_call(criterion: &mut Criterion) {
                 id: CallId::new(),
                 correlation_id: "bench".into(),
                 caller: Caller::local(),
+                access: skillhost_core::Access::default(),
                 tool: "word_count".into(),
                 arguments: Some(Arc::new(r#"{"text":"a b"}"#.into())),
                 meta: None,

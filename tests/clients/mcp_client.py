@@ -15,7 +15,7 @@ from harness import AUTO, LEGACY, MODERN, PATIENCE, REPO, REVISION, Folder, chec
 from sagas import killed_in_the_middle_of_a_rollback, saga_rolled_back
 
 TOOLS = sorted(
-    ["call_status", "list_calls", "saga_begin", "saga_call", "saga_commit", "saga_rollback", "undo_call"]
+    ["call_status", "list_calls", "saga_begin", "saga_call", "saga_commit", "saga_rollback", "search_tools", "undo_call"]
     + ["json_query", "json_validate", "text_diff", "text_regex_search", "text_word_count"]
 )
 SKILLS = ["plugins/dist/text", "plugins/dist/json", "tests/skills/dist/faulty"]

@@ -95,11 +95,11 @@ fn the_spans_of_a_nested_call_with_a_retry_are_one_tree() {
     let host = nested(&collector.config());
     let mut client = host.stdio();
     let calls = json!({"calls": [call("faulty_flaky", json!({"failures": 1, "kind": "transient"}))]});
-    let result = client.call_with("ledger_plain", calls, traceparent(true));
+    let result = client.call_with("ledger_plain_tree", calls, traceparent(true));
     assert_eq!(result["isError"], json!(false), "{result}");
     let (call_id, _) = (result["_meta"]["skillhost/call_id"].as_str().unwrap().to_owned(), client.close());
     let spans: Vec<_> = collector
-        .until(1, "tools/call ledger_plain")
+        .until(1, "tools/call ledger_plain_tree")
         .into_iter()
         .filter(|span| hex(&span.trace_id) == TRACE)
         .collect();
@@ -108,7 +108,7 @@ fn the_spans_of_a_nested_call_with_a_retry_are_one_tree() {
     let mut lines = vec![];
     tree(&spans, &parent, 0, &mut lines);
     let expected = "\
-tools/call ledger_plain
+tools/call ledger_plain_tree
   call
     admission
     rate-limit
@@ -131,10 +131,10 @@ tools/call ledger_plain
             instantiate
             guest";
     assert_eq!(lines.join("\n"), expected);
-    let root = attributes(spans.iter().find(|span| span.name == "tools/call ledger_plain").unwrap());
+    let root = attributes(spans.iter().find(|span| span.name == "tools/call ledger_plain_tree").unwrap());
     for (name, value) in [
         ("mcp.method.name", "tools/call"),
-        ("gen_ai.tool.name", "ledger_plain"),
+        ("gen_ai.tool.name", "ledger_plain_tree"),
         ("gen_ai.operation.name", "execute_tool"),
         ("network.transport", "pipe"),
         ("mcp.protocol.version", "2025-11-25"),
@@ -143,12 +143,12 @@ tools/call ledger_plain
     }
     assert!(root.contains_key("jsonrpc.request.id"), "{root:?}");
     assert_eq!(
-        spans.iter().find(|span| span.name == "tools/call ledger_plain").unwrap().kind,
+        spans.iter().find(|span| span.name == "tools/call ledger_plain_tree").unwrap().kind,
         SpanKind::Server as i32
     );
     let called: Vec<_> = spans.iter().filter(|span| span.name == "call").map(attributes).collect();
     assert!(
-        called.iter().any(|call| call["call_id"] == call_id && call["tool"] == "ledger_plain"),
+        called.iter().any(|call| call["call_id"] == call_id && call["tool"] == "ledger_plain_tree"),
         "{called:?}"
     );
     assert!(

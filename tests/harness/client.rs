@@ -16,8 +16,16 @@ use tempfile::TempDir;
 use crate::PATIENCE;
 
 /// Tools of the host itself, which are there beside those of any skill.
-const OWN: [&str; 7] =
-    ["call_status", "list_calls", "undo_call", "saga_begin", "saga_call", "saga_commit", "saga_rollback"];
+const OWN: [&str; 8] = [
+    "call_status",
+    "list_calls",
+    "undo_call",
+    "saga_begin",
+    "saga_call",
+    "saga_commit",
+    "saga_rollback",
+    "search_tools",
+];
 
 /// A running `skillhost stdio`, initialized in the older era unless told otherwise.
 pub struct Client {

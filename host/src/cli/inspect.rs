@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use skillhost_core::{PromptSpec, Schema, SkillName, TaskSupport, ToolName, ToolSpec};
-use skillhost_engine::{Allowance, Grants, Loaded, OwnListeners, asked, check, unasked};
+use skillhost_engine::{Allowance, Engine, Grants, Loaded, OwnListeners, asked, check, unasked};
 use skillhost_skills::{Mount, SkillSettings, files};
 
 use super::{live, out, policies};
@@ -36,14 +36,12 @@ impl Inspect {
         let own = settings.skills.of(&name);
         let component = read(&file)?;
         let size = component.len();
-        // Looked at without its grants: what is wrong with those is shown, not in the way.
-        let allowance = Allowance { grants: Grants::default(), ..own.allowance(&settings.skills.protected) };
         let (loaded, running) = block_on(async {
             let running = running(&settings.data).await;
             let engine = engine(settings, &OwnListeners::default())?;
-            Ok((engine.load(&name, component, allowance, |_| ()).await?, running))
-        })
-        .with_context(|| format!("{} is not a skill this host can serve", file.display()))?;
+            let loaded = look(&engine, settings, &name, component).await;
+            Ok((loaded.with_context(|| no_skill(&file.display()))?, running))
+        })?;
         let policy = settings.pipeline.policies.of(&name);
         if self.json {
             let mut described = described(&name, size, &loaded, own, &settings.skills.protected)?;
@@ -81,7 +79,24 @@ impl Inspect {
     }
 }
 
-fn unknown(what: &str, known: Vec<&str>) -> anyhow::Error {
+/// Load a component to look at it. Without its grants: what is wrong with those is shown, not in the way.
+pub(super) async fn look(
+    engine: &Engine,
+    settings: &Settings,
+    name: &SkillName,
+    component: Vec<u8>,
+) -> anyhow::Result<Loaded> {
+    let own = settings.skills.of(name);
+    let allowance = Allowance { grants: Grants::default(), ..own.allowance(&settings.skills.protected) };
+    Ok(engine.load(name, component, allowance, |_| ()).await?)
+}
+
+/// What is said of a file that cannot be loaded, before the reason.
+pub(super) fn no_skill(what: &impl std::fmt::Display) -> String {
+    format!("{what} is not a skill this host can serve")
+}
+
+pub(super) fn unknown(what: &str, known: Vec<&str>) -> anyhow::Error {
     let likeness = |name: &str| strsim::jaro_winkler(name, what);
     let hint = match known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
         Some(nearest) if likeness(nearest) > 0.7 => format!("did you mean `{nearest}`?"),
@@ -91,14 +106,16 @@ fn unknown(what: &str, known: Vec<&str>) -> anyhow::Error {
     anyhow::anyhow!("there is no file and no skill `{what}`\n  hint: {hint}")
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    const MAX: u64 = 64 << 20;
+/// Bytes of a component that is loaded.
+pub(super) const MAX: u64 = 64 << 20;
+
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let size = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
     anyhow::ensure!(size <= MAX, "{} has {size} bytes; at most {MAX} (64 MiB) are loaded", file.display());
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) -> anyhow::Result<ToolName> {
+pub(super) fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) -> anyhow::Result<ToolName> {
     mounted(name, own, &spec.name)
 }
 
@@ -110,7 +127,7 @@ fn mounted(skill: &SkillName, own: &SkillSettings, name: &str) -> anyhow::Result
 }
 
 /// Why the skill would not be loaded with its grants.
-fn problem(loaded: &Loaded, grants: &Grants, protected: &Protected) -> Option<String> {
+pub(super) fn problem(loaded: &Loaded, grants: &Grants, protected: &Protected) -> Option<String> {
     if let Some(pinned) = grants.digest.filter(|pinned| *pinned != loaded.digest) {
         return Some(format!("they are pinned to {pinned}, which is not this file: it will not be loaded"));
     }
@@ -118,9 +135,9 @@ fn problem(loaded: &Loaded, grants: &Grants, protected: &Protected) -> Option<St
 }
 
 /// What no grant may reach.
-type Protected = [(&'static str, PathBuf)];
+pub(super) type Protected = [(&'static str, PathBuf)];
 
-fn described(
+pub(super) fn described(
     name: &SkillName,
     size: usize,
     loaded: &Loaded,
@@ -173,7 +190,7 @@ fn described(
     }))
 }
 
-fn page(
+pub(super) fn page(
     name: &SkillName,
     size: usize,
     loaded: &Loaded,

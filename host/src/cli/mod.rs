@@ -1,9 +1,11 @@
 //! The command line: one file a subcommand.
 
+mod add;
 mod auth;
 mod call;
 mod compile_one;
 mod config;
+mod confirm;
 mod dlq;
 mod explain;
 mod health;
@@ -13,6 +15,7 @@ mod live;
 mod log;
 mod out;
 mod policies;
+mod remove;
 mod saga;
 mod serve;
 mod stdio;
@@ -41,6 +44,8 @@ const USAGE: u8 = 2;
 const TOOL_ERROR: u8 = 3;
 /// The durable call goes on; its result is not known yet.
 const ACCEPTED: u8 = 4;
+/// A signal ended the command before it had done anything.
+const INTERRUPTED: u8 = 130;
 
 /// Run WebAssembly skills and offer their tools to AI agents over MCP.
 ///
@@ -56,12 +61,14 @@ Examples:
   skillhost stdio --skills ./skills                    serve one MCP client over stdin and stdout
   skillhost list                                       what is in the skills folder, and its state
   skillhost inspect text                               tools, schemas, imports and limits of a skill
+  skillhost add https://example.com/hello.wasm --sha256 DIGEST
   skillhost call text_word_count --args '{\"text\":\"a b\"}'
   skillhost dlq list --state parked                    calls that wait for somebody to judge them
   skillhost undo ID                                    take back what a call did
 
 Exit codes: 0 done; 1 it could not be done; 2 wrong command line or configuration;
-3 the tool answered with an error; 4 the durable call was accepted and goes on."
+3 the tool answered with an error; 4 the durable call was accepted and goes on;
+130 a signal ended it before it had done anything."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -98,6 +105,10 @@ enum Command {
     List(list::List),
     /// Show what a skill offers, asks for and may use
     Inspect(inspect::Inspect),
+    /// Install a skill from a file or an https URL, once you have seen what it asks for
+    Add(add::Add),
+    /// Remove a skill
+    Remove(remove::Remove),
     /// Call a tool through the whole pipeline, without a client
     Call(call::Call),
     /// Look after dead letters: calls that did not succeed and must not be lost
@@ -130,6 +141,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Stdio => stdio::run(&common),
         Command::List(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Inspect(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Add(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Remove(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => command.run(&common),
         Command::Dlq(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Saga(command) => settings().and_then(|settings| command.run(&settings)),

@@ -7,6 +7,7 @@ mod journal;
 mod operation;
 mod policies;
 mod skill;
+mod tools;
 mod units;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -27,6 +28,7 @@ pub(crate) use policies::{
     Retry, RetryBudget,
 };
 pub(crate) use skill::{Bounds, Defaults, Mount, Skill, Tool};
+pub(crate) use tools::{ByCount, OfferSearch, Tools};
 use units::{duration, size};
 
 /// The whole file.
@@ -54,6 +56,8 @@ pub(crate) struct Raw {
     pub(crate) sagas: Sagas,
     /// Calls that run as tasks, and questions. Changes need a restart.
     pub(crate) tasks: Tasks,
+    /// The host's own tools for agents. Changes need a restart.
+    pub(crate) tools: Tools,
     /// Who may call over HTTP. Changes need a restart, but for the tokens' file.
     pub(crate) auth: Auth,
     /// The admin API. Changes need a restart.

@@ -13,7 +13,7 @@ pub(crate) fn schema() -> Schema {
 }
 
 /// The tables of the page: heading, and the definition in the schema.
-const TABLES: [(&str, &str); 27] = [
+const TABLES: [(&str, &str); 28] = [
     ("[server]", "Server"),
     ("[engine]", "Engine"),
     ("[log]", "Log"),
@@ -24,6 +24,7 @@ const TABLES: [(&str, &str); 27] = [
     ("[dead_letters]", "DeadLetters"),
     ("[sagas]", "Sagas"),
     ("[tasks]", "Tasks"),
+    ("[tools]", "Tools"),
     ("[auth]", "Auth"),
     ("[admin]", "Admin"),
     ("[limits]", "Limits"),
@@ -95,6 +96,7 @@ fn kind(property: &Value) -> String {
             Some("Mount") => "`\"prefixed\"` or `\"root\"`",
             Some("LogFormat") => "`\"json\"` or `\"pretty\"`",
             Some("Access") => "`\"ro\"` or `\"rw\"`",
+            Some("OfferSearch") => "true, false or `\"auto\"`",
             Some("KeyValueGrant") => "true, false or a table",
             Some("BreakerMode") => "text",
             Some("ControlCharacters") => "`\"allow\"`, `\"strip\"` or `\"refuse\"`",
@@ -136,7 +138,7 @@ table that says one counts whole. [Policies](policies.md) tells what each does. 
 
 **While the host runs** it takes over changes of `[limits]`, `[defaults]` and `[skills.*]`: policies that did not change keep
 their state; skills whose other settings have changed are loaded again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
-log says what is wrong. `[server]`, `[engine]`, `[log]`, `[telemetry]`, `[health]`, `[shutdown]`, `[journal]`, `[dead_letters]`, `[sagas]`, `[tasks]`, `[auth]` and `[admin]` need a restart; the log says so.
+log says what is wrong. `[server]`, `[engine]`, `[log]`, `[telemetry]`, `[health]`, `[shutdown]`, `[journal]`, `[dead_letters]`, `[sagas]`, `[tasks]`, `[tools]`, `[auth]` and `[admin]` need a restart; the log says so.
 
 A skill touches nothing that its grants do not give; [Security](security.md) tells how each is held.
 

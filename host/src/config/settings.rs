@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineSection,
     pub(crate) pipeline: pipeline::Settings,
     pub(crate) journal: JournalSettings,
+    pub(crate) search: pipeline::OfferSearch,
     pub(crate) admin: AdminSettings,
     pub(crate) telemetry: skillhost_telemetry::Settings,
     pub(crate) health: HealthSettings,
@@ -134,6 +135,7 @@ impl Raw {
         fill(&mut tasks.ttl, recovery.tasks.ttl);
         fill(&mut tasks.max_open, recovery.tasks.max_open);
         fill(&mut tasks.answer_within, recovery.answer_within);
+        fill(&mut self.tools.search, raw::OfferSearch::ByCount(raw::ByCount::Auto));
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
         let flood = FloodSettings::default();
@@ -212,6 +214,7 @@ impl Raw {
             dead_letters,
             sagas,
             tasks,
+            tools,
             auth,
             admin,
             limits,
@@ -292,6 +295,11 @@ impl Raw {
                 ..pipeline::Settings::default()
             },
             journal: journal::journal(&journal, &dead_letters, &sagas, &tasks)?,
+            search: match tools.search.expect(set) {
+                raw::OfferSearch::Switch(true) => pipeline::OfferSearch::Always,
+                raw::OfferSearch::Switch(false) => pipeline::OfferSearch::Never,
+                raw::OfferSearch::ByCount(raw::ByCount::Auto) => pipeline::OfferSearch::default(),
+            },
             admin,
             telemetry: operation::telemetry(&log, &telemetry)?,
             health: operation::health(&health)?,

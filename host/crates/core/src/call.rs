@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{CallTool, PrepareUndo, Round, Target};
+use crate::{Access, CallTool, PrepareUndo, Round, Target};
 
 /// Identifies one call over all its attempts. A UUIDv7, so ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -176,6 +176,8 @@ pub struct Call {
     pub correlation_id: Arc<str>,
     /// Who calls.
     pub caller: Caller,
+    /// What he may use, for the host's own tools: guests do not see it.
+    pub access: Access,
     /// What it is for.
     pub target: Arc<Target>,
     /// The tool's name inside its skill.

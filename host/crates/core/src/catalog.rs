@@ -72,6 +72,17 @@ pub struct Entry {
     pub invoke: Arc<dyn Invoke>,
 }
 
+/// A tool of the host's own.
+#[derive(Clone)]
+pub struct OwnTool {
+    /// Reserved: no skill has it.
+    pub name: ToolName,
+    /// What it is.
+    pub entry: Entry,
+    /// Offered while skills have more tools than this; none for always.
+    pub above: Option<usize>,
+}
+
 /// One file of the directory and what became of it.
 #[derive(Debug, Clone)]
 pub struct SkillStatus {

@@ -26,7 +26,7 @@ pub mod tool;
 pub use access::Access;
 pub use ask::{Action, Answer, AnswerValue, Ask, InputRequired, Question, Root, Round};
 pub use call::{Call, CallId, Caller, ClientFeatures, ClientLink, LogLevel, NoClient, Progress};
-pub use catalog::{Catalog, Entry, SkillState, SkillStatus};
+pub use catalog::{Catalog, Entry, OwnTool, SkillState, SkillStatus};
 pub use clock::{Clock, SystemClock};
 pub use digest::Digest;
 pub use failure::{Effect, Failure, FailureKind, Hint, Retry, Verdict};

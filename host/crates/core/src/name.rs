@@ -7,10 +7,16 @@ pub const MAX_TOOL_NAME: usize = 64;
 /// Longest name of a skill, in bytes. Leaves room for `_` and a tool's own name.
 pub const MAX_SKILL_NAME: usize = 32;
 
+const HOST: &str = "skillhost";
+
 /// Prefixes that belong to the host's built-in tools (`saga_begin`, `call_status`, …), those of today
 /// and those that are planned, so that no skill has to be renamed when they come.
 pub const RESERVED: &[&str] =
     &["call", "dlq", "health", "host", "list", "saga", "skillhost", "task", "tool", "undo"];
+
+/// Names of the host's own tools that no prefix above stands for. A skill may be loaded all the same; what it has under such
+/// a name is not served, as when another skill had it.
+pub const RESERVED_TOOLS: &[&str] = &["search_tools"];
 
 /// Why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +85,13 @@ impl SkillName {
     /// The one behind the host's own tools; reserved, so no file has it.
     #[must_use]
     pub fn host() -> Self {
-        Self("skillhost".into())
+        Self(HOST.into())
+    }
+
+    /// Whether it is the one behind the host's own tools.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        &*self.0 == HOST
     }
 
     /// The name as shared text.

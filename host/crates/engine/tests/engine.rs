@@ -50,6 +50,7 @@ fn call(tool: &str, arguments: &str) -> Call {
         id: CallId::new(),
         correlation_id: "test".into(),
         caller: Caller::local(),
+        access: skillhost_core::Access::default(),
         target: Arc::default(),
         round: None,
         tool: tool.into(),

@@ -25,7 +25,7 @@ pub use error::JournalError;
 pub use journal::{Answer, Begun, Bounds, Journal, Known, OnFull, Settled};
 pub use letter::{Changed, Edit, Event, Figures, Filter, Page, PageOf, Priority, Queue, Stats, Step};
 pub use saga::{
-    Afterwards, Left, NotOpen, OnExpiry, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
+    Afterwards, Left, NotOpen, OnExpiry, OpenOf, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
 };
 pub use sagas::Sagas;
 pub use seal::{SealError, Sealer};

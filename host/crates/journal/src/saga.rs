@@ -213,6 +213,17 @@ pub enum Rolling {
     No(String),
 }
 
+/// What is still open of a skill: a call may count more than once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenOf {
+    /// Calls that run, or are taken back, and are no letters.
+    pub running: u64,
+    /// Dead letters that are run again, or wait for somebody to judge them.
+    pub letters: u64,
+    /// Calls that can still be taken back.
+    pub undoable: u64,
+}
+
 /// Which sagas.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SagaFilter {

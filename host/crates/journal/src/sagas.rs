@@ -3,8 +3,8 @@
 use skillhost_core::{CallId, Caller, Digest, SagaId};
 
 use crate::{
-    Answer, Lease, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep, Settled, Timestamp,
-    ToUndo, Token, UndoEnd,
+    Answer, Lease, OpenOf, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep, Settled,
+    Timestamp, ToUndo, Token, UndoEnd,
 };
 
 /// Keeps sagas. The same promises as [`Journal`](crate::Journal)'s.
@@ -66,6 +66,9 @@ pub trait Sagas: Send + Sync {
 
     /// Versions of skills that something may still be taken back with, or run again with.
     fn versions_needed(&self) -> Answer<Vec<Digest>>;
+
+    /// What is still open of a skill.
+    fn open_of(&self, skill: String) -> Answer<OpenOf>;
 
     /// Forget up to `limit` calls that ended before `ended_before` and can be undone until then; answers each with its skill.
     fn purge_steps(

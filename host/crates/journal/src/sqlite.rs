@@ -31,7 +31,7 @@ use skillhost_core::{CallId, Caller, Clock, Digest, SagaId, TaskId};
 
 use crate::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Figures, Filter, Intent, Journal, JournalError,
-    Known, Lease, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
+    Known, Lease, OpenOf, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
     SagaStep, Sagas, Settled, State, Stats, Task, TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
 };
 use threads::{Readers, Writer};
@@ -411,6 +411,10 @@ impl Sagas for Sqlite {
 
     fn versions_needed(&self) -> Answer<Vec<Digest>> {
         self.readers.run(steps::versions_needed)
+    }
+
+    fn open_of(&self, skill: String) -> Answer<OpenOf> {
+        self.readers.run(move |db| steps::open_of(db, &skill))
     }
 
     fn purge_steps(

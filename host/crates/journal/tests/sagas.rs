@@ -7,8 +7,9 @@ use futures::executor::block_on;
 use skillhost_core::{CallId, Caller, Digest, SagaId, SystemClock};
 use skillhost_journal::{
     Afterwards, Arguments, Begun, Delivery, Ending, Intent, Journal as _, Lease, Left, NotOpen, OnExpiry,
-    Priority, Problem, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, Sagas as _, Settled,
-    Sqlite, SqliteSettings, State, StepOf, Synchronous, Timestamp, Token, UndoEnd, UndoState, undo_order,
+    OpenOf, Priority, Problem, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, Sagas as _,
+    Settled, Sqlite, SqliteSettings, State, StepOf, Synchronous, Timestamp, Token, UndoEnd, UndoState,
+    undo_order,
 };
 
 struct Fixture {
@@ -281,6 +282,32 @@ fn what_can_be_undone_is_forgotten_with_its_call_and_not_before() {
     assert_eq!(purge(later(100)).len(), 1);
     assert!(block_on(f.journal.sagas(SagaFilter::default(), None, 9)).unwrap().is_empty());
     assert!(block_on(f.journal.versions_needed()).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_open_of_a_skill() {
+    let f = fixture();
+    let open = |skill: &str| {
+        let OpenOf { running, letters, undoable } = block_on(f.journal.open_of(skill.into())).unwrap();
+        (running, letters, undoable)
+    };
+    let (first, second) = (f.begin(|id| top(id, None)), f.begin(|id| top(id, None)));
+    assert_eq!(open("skill"), (2, 0, 0));
+    f.settle(first, done());
+    f.settle(second, done());
+    assert_eq!((open("skill"), open("other")), ((0, 0, 2), (0, 0, 0)));
+    let Rolling::Yes(lease) = f.roll_back(first.id.into()) else { panic!("it begins") };
+    block_on(f.journal.begin_undo(lease, first.id, NOW)).unwrap();
+    assert_eq!(open("skill").2, 2, "until it is undone");
+    block_on(f.journal.end_undo(lease, first.id, UndoEnd::Undone, NOW)).unwrap();
+    block_on(f.journal.rolled_back(lease, NOW)).unwrap();
+    assert_eq!(open("skill"), (0, 0, 1));
+    let id = CallId::new();
+    let problem = Problem { kind: "trap".into(), message: String::new(), unknown_effect: true };
+    block_on(f.journal.leave(Intent { step: None, ..intent(id, top(id, None)) }, problem, NOW)).unwrap();
+    assert_eq!(open("skill"), (0, 1, 1));
+    block_on(f.journal.discard(id, "me".into(), NOW)).unwrap();
+    assert_eq!(open("skill"), (0, 0, 1));
 }
 
 #[test]

@@ -5,28 +5,52 @@
 
 mod calls;
 mod sagas;
+mod search;
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Access, Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, Reply,
-    Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
+    Access, Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool,
+    Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 
 use crate::Recovery;
 pub(crate) use sagas::unwrap;
 
-/// The tools, for the catalog: those for sagas only where they are wanted.
+/// When agents are offered `search_tools`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferSearch {
+    /// Never.
+    Never,
+    /// While skills have more tools than this.
+    Above(usize),
+    /// Always.
+    Always,
+}
+
+impl Default for OfferSearch {
+    /// Above 30 tools.
+    fn default() -> Self {
+        Self::Above(30)
+    }
+}
+
+/// The tools, for the catalog: those for sagas and for searching only where they are wanted.
 #[must_use]
-pub fn built_in(recovery: &Arc<Recovery>) -> Vec<(ToolName, Entry)> {
+pub fn built_in(recovery: &Arc<Recovery>, search: OfferSearch) -> Vec<OwnTool> {
     let mut tools = vec![calls::status(recovery)];
+    match search {
+        OfferSearch::Never => {}
+        OfferSearch::Above(tools_of_skills) => tools.push(search::tool(recovery, Some(tools_of_skills))),
+        OfferSearch::Always => tools.push(search::tool(recovery, None)),
+    }
     if recovery.saga_tools() {
         tools.extend([
             calls::list(recovery),
@@ -42,13 +66,20 @@ pub fn built_in(recovery: &Arc<Recovery>) -> Vec<(ToolName, Entry)> {
 
 /// Names of tools that no skill may call: they are about calls of agents.
 pub(crate) fn is_built_in(tool: &str) -> bool {
-    ["list_calls", "undo_call", "saga_begin", "saga_call", "saga_commit", "saga_rollback"].contains(&tool)
+    ["list_calls", "undo_call", "saga_begin", "saga_call", "saga_commit", "saga_rollback", search::NAME]
+        .contains(&tool)
 }
 
-/// Whether a tool is the host's own. They are for every caller, about his own calls.
+/// Whether a tool is the host's own. They are for every caller, about his own calls and what he may use.
 #[must_use]
 pub fn is_own(tool: &str) -> bool {
     tool == "call_status" || is_built_in(tool)
+}
+
+/// Whether a tool only tells its caller how things are now, and no more than he may know now: what it answers is neither kept
+/// nor found out later.
+pub(crate) fn tells_of_now(entry: &Entry) -> bool {
+    entry.skill.is_host() && entry.spec.annotations.read_only == Some(true)
 }
 
 /// Whether a caller's scopes reach a tool. The host's own are for everybody: they are about their caller's own calls.
@@ -61,7 +92,27 @@ pub(crate) fn reaches(access: &Access, tool: &str) -> Result<(), Failure> {
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
-type Answering = fn(Arc<Recovery>, Call) -> Answer;
+/// Answers a call. The catalog holds it: it must keep nothing alive that holds the catalog.
+type Answering = Arc<dyn Fn(Call) -> Answer + Send + Sync>;
+
+/// Answers out of what is kept of calls. Weak: what finds versions of skills holds the catalog.
+fn out_of(recovery: &Arc<Recovery>, answer: fn(Arc<Recovery>, Call) -> Answer) -> Answering {
+    let recovery = Arc::downgrade(recovery);
+    Arc::new(move |call| match recovery.upgrade() {
+        Some(recovery) => answer(recovery, call),
+        None => Box::pin(async { Err(ended()) }),
+    })
+}
+
+/// How long a call may take that waits for something to be taken back: it is answered before.
+fn patience(recovery: &Recovery) -> Duration {
+    recovery.patience() + Duration::from_secs(60)
+}
+
+/// There is nobody to answer any more.
+fn ended() -> Failure {
+    Failure::new(FailureKind::Cancelled, "it was ended")
+}
 
 /// A tool of the host's.
 struct Tool {
@@ -75,13 +126,17 @@ struct Tool {
     /// Whether it does no harm when it runs twice.
     idempotent: bool,
     destructive: bool,
+    /// How long a call may take.
+    timeout: Duration,
+    /// Offered while skills have more tools than this; none for always.
+    above: Option<usize>,
     answer: Answering,
 }
 
 impl Tool {
     /// # Panics
     /// Never: names and schemas are our own.
-    fn entry(self, recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+    fn own(self) -> OwnTool {
         let schema = |value: &Value| Schema::parse(&value.to_string()).expect("the schema is sound");
         let spec = ToolSpec {
             name: self.name.into(),
@@ -106,26 +161,21 @@ impl Tool {
             skill: SkillName::host(),
             digest: Digest::of(self.name.as_bytes()),
             loaded: 0,
-            // Whoever waits for something to be taken back is answered before.
-            timeout: recovery.patience() + Duration::from_secs(60),
+            timeout: self.timeout,
             calls_tools: false,
-            invoke: Arc::new(Asked { recovery: Arc::downgrade(recovery), answer: self.answer }),
+            invoke: Arc::new(Asked(self.answer)),
         };
-        (ToolName::bare(self.name).expect("the name is sound"), entry)
+        OwnTool { name: ToolName::bare(self.name).expect("the name is sound"), entry, above: self.above }
     }
 }
 
-struct Asked {
-    /// Weak: what finds versions of skills holds the catalog, which holds this.
-    recovery: Weak<Recovery>,
-    answer: Answering,
-}
+struct Asked(Answering);
 
 struct Asking(Option<Answer>);
 
 impl Invoke for Asked {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
-        Box::new(Asking(self.recovery.upgrade().map(|recovery| (self.answer)(recovery, call))))
+        Box::new(Asking(Some((self.0)(call))))
     }
 
     fn undo(&self, _: Undo) -> Box<dyn Attempt> {
@@ -139,7 +189,7 @@ impl Future for Asking {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
         let result = match &mut self.0 {
             Some(answer) => answer.as_mut().poll(cx),
-            None => Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "it was ended"))),
+            None => Poll::Ready(Err(ended())),
         };
         // No guest runs.
         let usage = Usage { started: true, ..Usage::default() };

@@ -377,7 +377,8 @@ impl Dispatcher {
         //    what its skill has kept worthless, from before it begins until after it has ended.
         let reads = cacheable(&entry.spec.annotations);
         let at_once = tracking.as_ref().is_some_and(|tracking| tracking.at_once);
-        let caching = if at_once || opened.is_some() { None } else { tool.caching(reads) };
+        let keeps = !at_once && opened.is_none() && !agents::tells_of_now(&entry);
+        let caching = if keeps { tool.caching(reads) } else { None };
         let _changing = (!reads).then(|| {
             self.cache.invalidated();
             skill.changing()
@@ -399,6 +400,7 @@ impl Dispatcher {
             id,
             correlation_id,
             caller: request.caller,
+            access: request.access,
             target: Arc::clone(&self.tool_target),
             tool: name,
             arguments: arguments.text.take().map(Arc::new),

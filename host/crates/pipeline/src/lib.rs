@@ -26,7 +26,7 @@ mod stopping;
 mod tasks;
 mod validation;
 
-pub use agents::{built_in, is_own};
+pub use agents::{OfferSearch, built_in, is_own};
 pub use asking::{Asking, Given};
 pub use cache::CacheStats;
 pub use clock::TokioClock;

@@ -177,6 +177,11 @@ impl Recovery {
         self.journal.figures().await
     }
 
+    /// Who serves. None before and after that.
+    pub(crate) fn dispatcher(&self) -> Option<Arc<Dispatcher>> {
+        self.dispatcher.get()?.upgrade()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.wall().into()
     }

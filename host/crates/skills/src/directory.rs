@@ -11,7 +11,7 @@ use std::{
 };
 
 use announced::Relisted;
-use skillhost_core::{Catalog, Clock, Entry, Kind, SkillName, SkillState, ToolName, Versions};
+use skillhost_core::{Catalog, Clock, Kind, OwnTool, SkillName, SkillState, Versions};
 use skillhost_engine::{Engine, LOADING, LoadStage, Notice};
 use skillhost_telemetry::Metric;
 use tokio::{
@@ -83,7 +83,7 @@ impl Directory {
         settings: SkillsSettings,
         engine: Engine,
         clock: Arc<dyn Clock>,
-        builtin: Vec<(ToolName, Entry)>,
+        builtin: Vec<OwnTool>,
     ) -> Result<Self, DirectoryError> {
         let folder = |error| DirectoryError::Folder { dir: settings.dir.clone(), error };
         let dir = settings.dir.canonicalize().map_err(folder)?;
@@ -181,7 +181,7 @@ struct Keeper {
     slots: BTreeMap<SkillName, Slot>,
     refused: BTreeMap<String, String>,
     owners: AllOwners,
-    builtin: Vec<(ToolName, Entry)>,
+    builtin: Vec<OwnTool>,
     loads: JoinSet<Answer>,
     turns: Arc<Semaphore>,
     stages: mpsc::UnboundedSender<(SkillName, u64, LoadStage)>,

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use skillhost_core::{Catalog, Entry, Kind, Served, SkillName, SkillStatus, ToolName, ToolSpec};
+use skillhost_core::{
+    Catalog, Entry, Kind, OwnTool, Served, SkillName, SkillStatus, ToolName, ToolSpec, name::RESERVED_TOOLS,
+};
 
 use crate::{
     contest::{self, Owners},
@@ -30,11 +32,11 @@ type Slots = BTreeMap<SkillName, Slot>;
 pub(crate) fn catalog(
     slots: &Slots,
     owners: &AllOwners,
-    builtin: &[(ToolName, Entry)],
+    builtin: &[OwnTool],
     before: &Catalog,
     announced: &BTreeSet<Kind>,
 ) -> (Catalog, AllOwners) {
-    let owners = AllOwners {
+    let mut owners = AllOwners {
         tools: contest::assign(&owners.tools, names(slots, |offers| offers.tools.iter().map(|o| &o.name))),
         prompts: contest::assign(&owners.prompts, names(slots, |offers| offers.prompts.iter().map(|o| &o.0))),
         resources: contest::assign(
@@ -46,9 +48,15 @@ pub(crate) fn catalog(
             names(slots, |offers| offers.templates.iter().map(|o| &o.0)),
         ),
     };
+    // What agents take for the host's is the host's: no skill can step into its place, offered or not.
+    for taken in [&mut owners.tools, &mut owners.prompts] {
+        for name in RESERVED_TOOLS {
+            if let Some(owner) = taken.get_mut(*name) {
+                *owner = SkillName::host();
+            }
+        }
+    }
     let mut catalog = Catalog::default();
-    // Their names are reserved: no skill has one of them.
-    catalog.tools.extend(builtin.iter().cloned());
     for (name, slot) in slots {
         let mut status = slot.status(name);
         if let Some(version) = &slot.serving {
@@ -86,6 +94,9 @@ pub(crate) fn catalog(
         }
         catalog.skills.insert(name.clone(), status);
     }
+    let of_skills = catalog.tools.len();
+    let offered = builtin.iter().filter(|own| own.above.is_none_or(|few| of_skills > few));
+    catalog.tools.extend(offered.map(|own| (own.name.clone(), own.entry.clone())));
     let grown = |was: u64, same: bool, kind| was + u64::from(!same || announced.contains(&kind));
     let same_tools = same(&before.tools, &catalog.tools, |entry| &entry.spec);
     let same_prompts = same(&before.prompts, &catalog.prompts, |served| &served.spec);

@@ -9,7 +9,8 @@ use super::{
     sagas::get,
 };
 use crate::{
-    Intent, JournalError, Lease, SagaState, SagaStep, State, StepOf, Timestamp, Token, UndoState, within,
+    Intent, JournalError, Lease, OpenOf, SagaState, SagaStep, State, StepOf, Timestamp, Token, UndoState,
+    within,
 };
 
 pub(super) fn add(db: &Connection, intent: &Intent, of: &StepOf) -> rusqlite::Result<()> {
@@ -210,6 +211,28 @@ pub(super) fn versions_needed(db: &Connection) -> Result<Vec<skillhost_core::Dig
         digests.map(|digest| digest.map(skillhost_core::Digest::from_bytes)).collect()
     })
     .map_err(failed)
+}
+
+/// Counts each call of a skill that somebody may still want something of. Everything is looked through: who asks is a person.
+pub(super) fn open_of(db: &Connection, skill: &str) -> Result<OpenOf, JournalError> {
+    let count = |sql: &str| -> rusqlite::Result<u64> {
+        db.prepare_cached(sql)?.query_row([skill], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+    };
+    let all = || {
+        Ok(OpenOf {
+            running: count(
+                "SELECT count(*) FROM calls WHERE skill = ?1 AND state IN (0, 7) AND enqueued_at IS NULL",
+            )?,
+            letters: count(
+                "SELECT count(*) FROM calls WHERE skill = ?1 AND state IN (0, 1, 2, 7) AND enqueued_at IS NOT NULL \
+                 AND NOT retired",
+            )?,
+            undoable: count(
+                "SELECT count(*) FROM steps WHERE skill = ?1 AND undoable AND effect AND (undo IS NULL OR undo IN (0, 2, 3))",
+            )?,
+        })
+    };
+    all().map_err(failed)
 }
 
 /// Trees whose top has ended long ago and that nobody can take back any more, and steps whose call is in an archive.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use skillhost_core::{Block, Call, CallId, Entry, Failure, Reply, ToolName};
+use skillhost_core::{Block, Call, CallId, Failure, OwnTool, Reply};
 use skillhost_journal::{RollBack, SagaStep};
 
-use super::{Tool, arguments, id, no, sagas};
+use super::{Tool, arguments, id, no, out_of, patience, sagas};
 use crate::{
     Recovery, Standing,
     recovery::{SagasError, outcome, unavailable},
@@ -15,7 +15,7 @@ use crate::{
 /// Calls in one answer.
 const PAGE: u32 = 50;
 
-pub(super) fn status(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn status(recovery: &Arc<Recovery>) -> OwnTool {
     let output = json!({
         "type": "object",
         "properties": {
@@ -49,12 +49,14 @@ pub(super) fn status(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         read_only: true,
         idempotent: true,
         destructive: false,
-        answer: |recovery, call| Box::pin(tell_status(recovery, call)),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |recovery, call| Box::pin(tell_status(recovery, call))),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
-pub(super) fn list(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn list(recovery: &Arc<Recovery>) -> OwnTool {
     let input = json!({
         "type": "object",
         "properties": {
@@ -83,12 +85,14 @@ pub(super) fn list(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         read_only: true,
         idempotent: true,
         destructive: false,
-        answer: |recovery, call| Box::pin(tell_list(recovery, call)),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |recovery, call| Box::pin(tell_list(recovery, call))),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
-pub(super) fn undo(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn undo(recovery: &Arc<Recovery>) -> OwnTool {
     let tool = Tool {
         name: "undo_call",
         title: "Undo a call",
@@ -101,9 +105,11 @@ pub(super) fn undo(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         read_only: false,
         idempotent: true,
         destructive: true,
-        answer: |recovery, call| Box::pin(take_back(recovery, call)),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |recovery, call| Box::pin(take_back(recovery, call))),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
 fn by_id(description: &str) -> Value {

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
-use skillhost_core::{Block, Call, Entry, Failure, FailureKind, Reply, SagaId, ToolName};
+use skillhost_core::{Block, Call, Failure, FailureKind, OwnTool, Reply, SagaId};
 use skillhost_journal::{OnExpiry, RollBack, Saga, SagaState};
 
-use super::{Tool, arguments, id, is_built_in, no};
+use super::{Tool, arguments, id, is_built_in, no, out_of, patience};
 use crate::{
     Recovery, Request, RolledBack,
     recovery::{SagasError, unavailable},
@@ -14,7 +14,7 @@ use crate::{
 
 const CALL: &str = "saga_call";
 
-pub(super) fn begin(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn begin(recovery: &Arc<Recovery>) -> OwnTool {
     let input = json!({
         "type": "object",
         "properties": {
@@ -41,12 +41,14 @@ pub(super) fn begin(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         read_only: false,
         idempotent: false,
         destructive: false,
-        answer: |recovery, call| Box::pin(do_begin(recovery, call)),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |recovery, call| Box::pin(do_begin(recovery, call))),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
-pub(super) fn call(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn call(recovery: &Arc<Recovery>) -> OwnTool {
     let input = json!({
         "type": "object",
         "properties": {
@@ -68,12 +70,16 @@ pub(super) fn call(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         idempotent: false,
         destructive: true,
         // It is unwrapped before it gets here.
-        answer: |_, _| Box::pin(async { Ok(no("a call of a saga cannot be made from here")) }),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |_, _| {
+            Box::pin(async { Ok(no("a call of a saga cannot be made from here")) })
+        }),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
-pub(super) fn commit(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn commit(recovery: &Arc<Recovery>) -> OwnTool {
     let tool = Tool {
         name: "saga_commit",
         title: "Commit a saga",
@@ -84,12 +90,14 @@ pub(super) fn commit(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         read_only: false,
         idempotent: true,
         destructive: false,
-        answer: |recovery, call| Box::pin(do_commit(recovery, call)),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |recovery, call| Box::pin(do_commit(recovery, call))),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
-pub(super) fn rollback(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
+pub(super) fn rollback(recovery: &Arc<Recovery>) -> OwnTool {
     let tool = Tool {
         name: "saga_rollback",
         title: "Roll a saga back",
@@ -101,9 +109,11 @@ pub(super) fn rollback(recovery: &Arc<Recovery>) -> (ToolName, Entry) {
         read_only: false,
         idempotent: true,
         destructive: true,
-        answer: |recovery, call| Box::pin(do_rollback(recovery, call)),
+        timeout: patience(recovery),
+        above: None,
+        answer: out_of(recovery, |recovery, call| Box::pin(do_rollback(recovery, call))),
     };
-    tool.entry(recovery)
+    tool.own()
 }
 
 fn by_saga() -> Value {

@@ -30,7 +30,7 @@ impl Dispatcher {
             meta: call.meta.as_deref().map(ToOwned::to_owned),
             correlation_id: Some(call.correlation_id.to_string()),
             caller: call.caller,
-            access: skillhost_core::Access::default(),
+            access: call.access,
             client: call.client,
             link: call.link,
             cancel,

@@ -111,6 +111,7 @@ impl Dispatcher {
                 id,
                 correlation_id: Arc::clone(correlation_id),
                 caller: request.caller.clone(),
+                access: request.access.clone(),
                 target: Arc::new(target),
                 tool: entry.spec.name.as_str().into(),
                 arguments: arguments.map(Arc::new),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Dispatcher, tracked};
 use crate::{
     Asked, Request, admission,
-    agents::reaches,
+    agents::{reaches, tells_of_now},
     asking::{Opened, Purpose},
 };
 
@@ -24,6 +24,9 @@ impl Dispatcher {
         self.ready(tool).await;
         let catalog = self.catalog();
         let Some(entry) = catalog.tools.get(tool) else { return TaskSupport::No };
+        if tells_of_now(entry) {
+            return TaskSupport::No;
+        }
         let policy = self.registry.policy_of(entry.skill.as_str(), Some(&entry.spec.name));
         let durable = || {
             let says = tracked::says_durable(entry);

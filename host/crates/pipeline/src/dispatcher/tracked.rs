@@ -21,7 +21,9 @@ use super::{
     work::{Begin, Finished, Rolling, Work},
 };
 use crate::{
-    Above, Request, Resume, RolledBack, Standing, ToolPolicy, cancelled,
+    Above, Request, Resume, RolledBack, Standing, ToolPolicy,
+    agents::tells_of_now,
+    cancelled,
     recovery::{Held, Plan, Recovery},
     scope::Scope,
 };
@@ -60,6 +62,7 @@ impl Dispatcher {
         };
         // What tools call is part of their own calls, and has no letters.
         let durable = request.parent.is_none()
+            && !tells_of_now(entry)
             && (asked.durable || policy.delivery.unwrap_or_else(own) == Delivery::Durable);
         let undoable = changes && entry.spec.undoable;
         // Without a journal, what a tool calls is as any other call.

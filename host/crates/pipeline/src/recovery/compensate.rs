@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use skillhost_core::{
-    Call, CallId, ClientFeatures, Failure, FailureKind, NoClient, NoTools, SagaId, SkillName, Undo,
+    Access, Call, CallId, ClientFeatures, Failure, FailureKind, NoClient, NoTools, SagaId, SkillName, Undo,
     text::bounded,
 };
 use skillhost_journal::{
@@ -274,6 +274,7 @@ impl Recovery {
                 id: record.id,
                 correlation_id: record.correlation_id.as_str().into(),
                 caller: record.caller.clone(),
+                access: Access::default(),
                 target: Arc::default(),
                 round: None,
                 tool: tool.as_str().into(),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use skillhost_core::{CallId, Caller, SagaId};
 use skillhost_journal::{
-    JournalError, OnExpiry, Record, RollBack, Rolling, Saga, SagaFilter, SagaState, SagaStep, State,
+    JournalError, OnExpiry, OpenOf, Record, RollBack, Rolling, Saga, SagaFilter, SagaState, SagaStep, State,
 };
 use tracing::Instrument as _;
 
@@ -71,6 +71,14 @@ impl Sagas {
             None => of_call(id, &steps).ok_or(SagasError::Missing(id))?,
         };
         Ok(SagaShown { saga, steps })
+    }
+
+    /// What is still open of a skill, whether it is there or not.
+    ///
+    /// # Errors
+    /// [`SagasError::Journal`].
+    pub async fn open_of(&self, skill: &str) -> Result<OpenOf, SagasError> {
+        Ok(self.recovery.journal.open_of(skill.to_owned()).await?)
     }
 
     /// Have a saga, or a call, taken back. Waits for the end of that as long as is bearable. `resume` tries again what was in

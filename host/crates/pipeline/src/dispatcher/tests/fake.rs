@@ -205,7 +205,8 @@ fn assembled(
     policies: Policies,
     recovery: Option<Arc<crate::Recovery>>,
 ) -> Bench {
-    tools.extend(recovery.iter().flat_map(crate::built_in));
+    let own = recovery.iter().flat_map(|recovery| crate::built_in(recovery, crate::OfferSearch::Always));
+    tools.extend(own.map(|own| (own.name, own.entry)));
     let skills = tools.values().map(|entry| {
         let mut serving = status(&entry.skill, SkillState::Ready);
         serving.serving = Some(entry.digest);

@@ -359,6 +359,10 @@ impl Sagas for Immediate {
         self.now(|inner| inner.versions_needed())
     }
 
+    fn open_of(&self, skill: String) -> Answer<skillhost_journal::OpenOf> {
+        self.now(|inner| inner.open_of(skill))
+    }
+
     fn purge_steps(
         &self,
         ended_before: Timestamp,

@@ -102,7 +102,7 @@ pub fn next(run: &FailedRun<'_>, retry: &RetryPolicy, random: f64) -> Next {
 }
 
 /// The host turned the run away, or ended it before its guest began: the tool never heard of it.
-fn is_refusal(kind: FailureKind) -> bool {
+pub(crate) fn is_refusal(kind: FailureKind) -> bool {
     matches!(
         kind,
         FailureKind::UnknownTool

@@ -7,6 +7,7 @@
 mod calls;
 mod letters;
 mod owner;
+mod playbooks;
 mod rounds;
 mod rows;
 mod sagas;

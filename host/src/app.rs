@@ -1,6 +1,6 @@
 //! The composition root: settings -> engine and journal -> directory -> dispatcher.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use skillhost_core::{Clock, KeyValue};
@@ -14,7 +14,7 @@ use skillhost_skills::Directory;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{JournalSettings, Settings},
+    config::Settings,
     transport::{self, Sources},
 };
 
@@ -44,7 +44,10 @@ impl App {
         let listeners = OwnListeners::default();
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
         let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue))?;
-        let recovery = recovery(&settings.data, &settings.journal, open).await?;
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let recovery = recovery(settings, open).await?;
         let builtin = built_in(&recovery);
         let directory =
             Arc::new(Directory::open(settings.skills.clone(), engine, Arc::clone(&clock), builtin)?);
@@ -81,6 +84,11 @@ impl App {
         Sagas::new(Arc::clone(&self.recovery))
     }
 
+    /// What keeps calls.
+    pub(crate) fn keeper(&self) -> Arc<Recovery> {
+        Arc::clone(&self.recovery)
+    }
+
     /// Dead letters, for those who look after them.
     pub(crate) fn letters(&self) -> Letters {
         Letters::new(Arc::clone(&self.recovery), Some(Arc::clone(&self.dispatcher)))
@@ -88,11 +96,8 @@ impl App {
 }
 
 /// What keeps calls in this data folder.
-pub(crate) async fn recovery(
-    data: &Path,
-    settings: &JournalSettings,
-    open: Open,
-) -> anyhow::Result<Arc<Recovery>> {
+pub(crate) async fn recovery(settings: &Settings, open: Open) -> anyhow::Result<Arc<Recovery>> {
+    let Settings { data, playbooks, journal: settings, .. } = settings;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -120,7 +125,9 @@ pub(crate) async fn recovery(
         sagas: settings.sagas.clone(),
         ..RecoverySettings::new(data.join("archive"))
     };
-    Ok(Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings))
+    let recovery = Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings);
+    recovery.use_playbooks(Arc::clone(playbooks));
+    Ok(recovery)
 }
 
 /// The time that everything goes by.

@@ -174,7 +174,7 @@ impl Dlq {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         block_on(async {
             let alone = async || {
-                let recovery = recovery(&settings.data, &settings.journal, Open::Now).await?;
+                let recovery = recovery(settings, Open::Now).await?;
                 Ok(Admin::alone(&recovery))
             };
             let client = Client::find(&settings.data, alone).await?;

@@ -14,7 +14,7 @@ pub(crate) use effective::{effective, split};
 pub(crate) use error::ConfigError;
 pub(crate) use raw::Raw;
 pub(crate) use reference::{page, schema};
-pub(crate) use settings::{AdminSettings, AuthSettings, HttpSettings, JournalSettings, Settings};
+pub(crate) use settings::{AdminSettings, AuthSettings, HttpSettings, Settings};
 pub(crate) use source::Source;
 
 /// The file that is read when no other is named and it is there.

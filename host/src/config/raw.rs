@@ -4,6 +4,7 @@
 mod auth;
 mod grants;
 mod journal;
+mod playbooks;
 mod policies;
 mod skill;
 mod units;
@@ -21,6 +22,7 @@ pub(crate) use grants::{Access, EnvValue, Folder, Grants, Http, KeyValueGrant, S
 pub(crate) use journal::{
     Admin, DeadLetters, Delivery, Journal, OnExpiry, OnFull, Priority, Sagas, Task, Tasks,
 };
+pub(crate) use playbooks::{Match, Playbook, PlaybookAction, PlaybookEffect, PlaybookState};
 pub(crate) use policies::{
     Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
     Retry, RetryBudget,
@@ -55,6 +57,9 @@ pub(crate) struct Raw {
     pub(crate) limits: Limits,
     /// What counts for every skill that says nothing else. Changes are taken over while the host runs.
     pub(crate) defaults: Defaults,
+    /// Rules for dead letters, asked in this order; the first that matches counts. Changes are taken over while the host runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) playbooks: Vec<Playbook>,
     /// Skills by name. Changes are taken over while the host runs.
     pub(crate) skills: BTreeMap<String, Skill>,
     /// Where it was read.

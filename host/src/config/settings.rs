@@ -4,6 +4,7 @@ mod auth;
 mod expand;
 mod grants;
 mod journal;
+mod playbooks;
 mod policies;
 mod skill;
 mod values;
@@ -21,7 +22,7 @@ use bytesize::ByteSize;
 use skillhost_core::SkillName;
 use skillhost_engine::{Limits, SecretSource};
 use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy, ToolPolicy};
-use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
+use skillhost_policy::{ArgumentBounds, ConcurrencyLimit, playbook::Playbook};
 use skillhost_skills::{Kept, SkillSettings, SkillsSettings};
 use skillhost_telemetry::Format;
 
@@ -30,7 +31,8 @@ use super::{
     raw::{self, Named},
 };
 pub(crate) use auth::AuthSettings;
-pub(crate) use journal::{AdminSettings, JournalSettings};
+pub(crate) use journal::AdminSettings;
+use journal::JournalSettings;
 use values::{at_most, bytes, time, within};
 
 /// Everything the host runs by.
@@ -42,6 +44,9 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineSection,
     pub(crate) pipeline: pipeline::Settings,
     pub(crate) journal: JournalSettings,
+    pub(crate) playbooks: Arc<[Playbook]>,
+    /// What is sound, and hardly meant so.
+    pub(crate) warnings: Vec<String>,
     pub(crate) admin: AdminSettings,
     pub(crate) log_format: Format,
     pub(crate) log_level: String,
@@ -170,6 +175,7 @@ impl Raw {
         fill(&mut limits.caller_concurrency, off());
         fill(&mut limits.callers, host.callers);
         fill(&mut limits.cache_size, ByteSize(host.cache_size));
+        self.playbooks.iter_mut().for_each(playbooks::filled);
         self
     }
 
@@ -195,6 +201,7 @@ impl Raw {
             admin,
             limits,
             defaults,
+            playbooks,
             skills,
             source: _,
         } = self.filled();
@@ -230,6 +237,7 @@ impl Raw {
             SecretSource::File(path) => Some(("a secret", path.clone())),
             SecretSource::Variable(_) => None,
         }));
+        let playbooks = playbooks::all(&playbooks)?;
         let kept = Some(Kept::new(data.join("components")));
         Ok(Settings {
             http: HttpSettings {
@@ -267,6 +275,8 @@ impl Raw {
                 ready_wait: at_most("server.ready_wait", server.ready_wait, Duration::from_secs(600))?,
             },
             journal: journal::journal(&journal, &dead_letters, &sagas, &tasks)?,
+            warnings: playbooks::covered(&playbooks).collect(),
+            playbooks,
             admin,
             log_format: log.format.expect(set),
             log_level: level(log.level.expect(set))?,

@@ -32,8 +32,8 @@ pub use clock::TokioClock;
 pub use dispatcher::Dispatcher;
 pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 pub use recovery::{
-    Explained, Letters, LettersError, Recovery, RecoverySettings, Restored, RolledBack, SagaSettings,
-    SagaShown, Sagas, SagasError, Shown, Standing, Stays, TaskSettings,
+    Explained, Foreseen, Letters, LettersError, Passed, Recovery, RecoverySettings, Restored, RolledBack,
+    SagaSettings, SagaShown, Sagas, SagasError, Shown, Standing, Stays, TaskSettings,
 };
 pub use report::{
     BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,

@@ -9,6 +9,7 @@ mod arguments;
 mod compensate;
 mod keys;
 mod letters;
+mod playbooks;
 mod rolled_back;
 mod rounds;
 mod sagas;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Dispatcher, ToolPolicy};
 pub(crate) use keys::Held;
 pub use letters::{Explained, Letters, LettersError, Restored, Shown};
+pub use playbooks::{Foreseen, Passed};
 pub use rolled_back::{RolledBack, Stays};
 pub use sagas::{SagaShown, Sagas, SagasError};
 pub use settings::{RecoverySettings, SagaSettings, TaskSettings};
@@ -67,6 +69,8 @@ pub struct Recovery {
     /// What skills keep; set where they can.
     keyvalue: OnceLock<Arc<dyn KeyValue>>,
     dispatcher: OnceLock<Weak<Dispatcher>>,
+    /// What an operator has decided beforehand.
+    rules: playbooks::Rules,
     /// Notified when a letter may be due earlier than was known.
     due: Notify,
 }
@@ -119,6 +123,7 @@ impl Recovery {
             versions: OnceLock::new(),
             keyvalue: OnceLock::new(),
             dispatcher: OnceLock::new(),
+            rules: playbooks::Rules::default(),
             due: Notify::new(),
         })
     }
@@ -232,21 +237,21 @@ impl Recovery {
 
     /// Leave a parked letter for a call that was not written down. It is under way when this returns.
     pub(crate) fn leave(
-        &self,
+        self: &Arc<Self>,
         plan: &Plan<'_>,
         failure: &Failure,
     ) -> impl Future<Output = Option<Standing>> + use<> {
         let now = self.now();
         let problem = Problem::of(failure, Effect::Unknown);
         let left = self.intent(plan, now).map(|intent| self.journal.leave(intent, problem.clone(), now));
-        let (id, kind) = (plan.call.id, failure.kind);
+        let (id, kind, this) = (plan.call.id, failure.kind, Arc::clone(self));
         async move {
             let error = match left {
                 Err(failure) => failure.message,
                 Ok(left) => match left.await {
                     Ok(()) => {
                         tracing::warn!(call_id = %id, kind = kind.code(), step = "parked", "recovery: it may have taken effect; left as a dead letter");
-                        return Some(Standing::parked(id, problem));
+                        return this.consulted(id, Some(Standing::parked(id, problem))).await;
                     }
                     Err(error) => error.to_string(),
                 },

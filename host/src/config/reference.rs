@@ -135,6 +135,8 @@ Relative paths start from the file's folder.
 table that says one counts whole. [Policies](policies.md) tells what each does. `rate_limit`, `breaker`, `concurrency`,
 `retry_budget` and `result_filter` of a skill are the skill's, for all its tools together; the others are inherited by tools.
 
+**Playbooks** are rules for dead letters, a `[[playbooks]]` each: [Playbooks](playbooks.md) tells what they do, with a cookbook.
+
 **While the host runs** it takes over changes of `[limits]`, `[defaults]`, `[[playbooks]]` and `[skills.*]`: policies that did not change keep
 their state; skills whose other settings have changed are loaded again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
 log says what is wrong. `[server]`, `[engine]`, `[log]`, `[journal]`, `[dead_letters]`, `[sagas]`, `[tasks]`, `[auth]` and `[admin]` need a restart; the log says so.

@@ -31,6 +31,9 @@ pub trait Playbooks: Send + Sync {
     /// Take up to `max` calls of handlers that nobody sees to.
     fn claim_handlers(&self, max: u32) -> Answer<Vec<HandlerCall>>;
 
+    /// A handler's call was not made after all: somebody is to make it later.
+    fn put_back(&self, call: HandlerCall) -> Answer<()>;
+
     /// A handler's call is over, or given up: what to say of it in the letter's history.
     fn handled(&self, call: HandlerCall, told: String, now: Timestamp) -> Answer<()>;
 }

@@ -77,7 +77,7 @@ pub(crate) struct Match {
     /// That have been letters for so long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) age: Option<Age>,
-    /// "waiting": will be run again by itself; "parked": will not. As it is without rules.
+    /// "waiting": will be run again by itself; "parked": will not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<PlaybookState>,
     /// "none": certainly took no effect; "unknown": may have.

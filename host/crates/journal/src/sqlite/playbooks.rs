@@ -42,6 +42,10 @@ impl Playbooks for Sqlite {
         self.writer.run(move |db, owner| claim_handlers(db, owner, max))
     }
 
+    fn put_back(&self, call: HandlerCall) -> Answer<()> {
+        self.writer.run(move |db, owner| put_back(db, owner, &call))
+    }
+
     fn handled(&self, call: HandlerCall, told: String, now: Timestamp) -> Answer<()> {
         self.writer.run(move |db, _| handled(db, &call, &told, now))
     }
@@ -282,6 +286,15 @@ pub(super) fn claim_handlers(
         claimed.collect()
     })
     .map_err(failed)
+}
+
+fn put_back(db: &Connection, owner: u64, call: &HandlerCall) -> Result<(), JournalError> {
+    db.prepare_cached("UPDATE firings SET owner = NULL WHERE call = ?1 AND rule = ?2 AND owner = ?3")
+        .and_then(|mut update| {
+            update.execute(params![call.letter.as_bytes(), call.rule, owner.cast_signed()])
+        })
+        .map(drop)
+        .map_err(failed)
 }
 
 pub(super) fn handled(

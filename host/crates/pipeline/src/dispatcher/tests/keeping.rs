@@ -283,6 +283,10 @@ impl Playbooks for Immediate {
         self.now(|inner| inner.claim_handlers(max))
     }
 
+    fn put_back(&self, call: HandlerCall) -> Answer<()> {
+        self.now(|inner| inner.put_back(call))
+    }
+
     fn handled(&self, call: HandlerCall, told: String, now: Timestamp) -> Answer<()> {
         self.now(|inner| inner.handled(call, told, now))
     }

@@ -23,10 +23,17 @@ pub(super) fn failing() -> When {
 
 /// Fails when it is told to; what else it is called with is kept in the answer, and takes a second.
 fn failing_bench(rules: Vec<Playbook>) -> (Bench, Arc<Mutex<Vec<String>>>, Arc<AtomicUsize>) {
+    failing_bench_with(plainly(), rules)
+}
+
+fn failing_bench_with(
+    policies: Policies,
+    rules: Vec<Playbook>,
+) -> (Bench, Arc<Mutex<Vec<String>>>, Arc<AtomicUsize>) {
     let told = Arc::new(Mutex::new(vec![]));
     let most = Arc::new(AtomicUsize::new(0));
     let (tell, now, peak) = (Arc::clone(&told), Arc::new(AtomicUsize::new(0)), Arc::clone(&most));
-    let bench = kept_world(plainly(), Some(Keeping::new(|_, _| {})), move |call| {
+    let bench = kept_world(policies, Some(Keeping::new(|_, _| {})), move |call| {
         let arguments: Value = serde_json::from_str(call.arguments.as_deref().unwrap()).unwrap();
         let (tell, now, peak) = (Arc::clone(&tell), Arc::clone(&now), Arc::clone(&peak));
         async move {
@@ -119,6 +126,32 @@ async fn while_the_journal_cannot_be_used_nothing_is_forgotten() {
     bench.keeping().journal.ailing.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(*told.lock().unwrap(), [format!("told {id}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_refused_is_called_later() {
+    let mut policies = plainly();
+    let limit = RateLimit {
+        max: 1,
+        burst: 0,
+        rate: Rate::per_second(0.1).unwrap(),
+        wait: Duration::ZERO,
+        shadow: false,
+    };
+    policies.host.caller_rate_limit = Some(limit);
+    let (bench, told, _) = failing_bench_with(policies, vec![]);
+    let _worker = bench.work();
+    for _ in 0..3 {
+        fails(&bench, "permanent").await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    // Its caller is one for all of them, and may call every ten seconds.
+    bench.keeping().recovery.use_playbooks([rule("tell", failing(), tell())].into());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(told.lock().unwrap().len(), 1);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let told: std::collections::BTreeSet<_> = told.lock().unwrap().iter().cloned().collect();
+    assert_eq!(told.len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use skillhost_core::{Access, Caller, ClientFeatures, FailureKind, NoClient};
 use skillhost_journal::{HandlerCall, JournalError, Resting};
-use skillhost_policy::playbook::Playbook;
+use skillhost_policy::{playbook::Playbook, redelivery::is_refusal};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -87,15 +87,20 @@ impl Recovery {
                 Some(turn) => Some(turn),
                 None => Arc::clone(&self.rules.turns).acquire_owned().await.ok(),
             };
-            if let Some(told) = self.called(&call).await {
-                tracing::info!(call_id = %call.letter, rule = call.rule, "recovery: {told}");
-                // Else the next process finds it again, and its key keeps it from happening twice.
-                if let Err(error) = self.journal.handled(call, told, self.now()).await {
-                    tracing::warn!(%error, "recovery: what became of a rule's tool cannot be written down");
+            let written = match self.called(&call).await {
+                Some(told) => {
+                    tracing::info!(call_id = %call.letter, rule = call.rule, "recovery: {told}");
+                    self.due.notify_one();
+                    self.journal.handled(call, told, self.now()).await
                 }
+                // Tried again with one of the worker's next looks.
+                None => self.journal.put_back(call).await,
+            };
+            // Else the next process finds it again, and its key keeps it from happening twice.
+            if let Err(error) = written {
+                tracing::warn!(%error, "recovery: what became of a rule's tool cannot be written down");
             }
             drop(turn);
-            self.due.notify_one();
         })
     }
 
@@ -141,9 +146,8 @@ impl Recovery {
 fn told(tool: &str, response: &Response) -> Option<String> {
     let id = response.id;
     Some(match (&response.result, &response.standing) {
-        (Err(failure), None)
-            if matches!(failure.kind, FailureKind::ShuttingDown | FailureKind::JournalUnavailable) =>
-        {
+        // Refused before it began.
+        (Err(failure), None) if failure.kind != FailureKind::UnknownTool && is_refusal(failure.kind) => {
             return None;
         }
         (_, Some(standing)) => {

@@ -1,6 +1,6 @@
 //! The composition root: settings -> engine and journal -> directory -> dispatcher.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use skillhost_core::{Clock, KeyValue};
@@ -8,14 +8,14 @@ use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
 use skillhost_journal::{Observer, Phase, Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
 use skillhost_pipeline::{
-    Dispatcher, Letters, Recovery, RecoverySettings, Sagas, Tasks, TokioClock, built_in,
+    Dispatcher, Letters, Recovery, RecoverySettings, Sagas, Tasks, TokioClock, Wellness, built_in,
 };
 use skillhost_skills::{Directory, SkillsSettings};
 use skillhost_telemetry::{Metric, Metrics, Telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{JournalSettings, Settings, ShutdownSettings},
+    config::{Settings, ShutdownSettings},
     health::{Health, Watched},
     shutdown::Shutdown,
     transport::{self, Sources},
@@ -58,8 +58,11 @@ impl App {
         let listeners = OwnListeners::default();
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
         let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue), &telemetry.metrics)?;
-        let recovery = recovery(&settings.data, &settings.journal, open, &telemetry.metrics).await?;
-        let builtin = built_in(&recovery, settings.search);
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let recovery = recovery(settings, open, &telemetry.metrics).await?;
+        let builtin = built_in(&recovery, settings.offered);
         let skills = SkillsSettings { metrics: telemetry.metrics.clone(), ..settings.skills.clone() };
         let directory = Arc::new(Directory::open(skills, engine.clone(), Arc::clone(&clock), builtin)?);
         recovery.use_versions(directory.versions());
@@ -86,6 +89,8 @@ impl App {
             telemetry,
         };
         let health = Health::new(settings.health, watched);
+        let wellness: Arc<dyn Wellness> = health.clone();
+        recovery.use_wellness(Arc::downgrade(&wellness));
         let interval = settings.telemetry.otlp.as_ref().map(|otlp| otlp.interval);
         let shutdown = settings.shutdown;
         Ok(Self {
@@ -142,6 +147,11 @@ impl App {
         Sagas::new(Arc::clone(&self.recovery))
     }
 
+    /// What keeps calls.
+    pub(crate) fn keeper(&self) -> Arc<Recovery> {
+        Arc::clone(&self.recovery)
+    }
+
     /// Dead letters, for those who look after them.
     pub(crate) fn letters(&self) -> Letters {
         Letters::new(Arc::clone(&self.recovery), Some(Arc::clone(&self.dispatcher)))
@@ -150,11 +160,11 @@ impl App {
 
 /// What keeps calls in this data folder.
 pub(crate) async fn recovery(
-    data: &Path,
-    settings: &JournalSettings,
+    settings: &Settings,
     open: Open,
     metrics: &Metrics,
 ) -> anyhow::Result<Arc<Recovery>> {
+    let Settings { data, playbooks, journal: settings, .. } = settings;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -184,7 +194,9 @@ pub(crate) async fn recovery(
         metrics: metrics.clone(),
         ..RecoverySettings::new(data.join("archive"))
     };
-    Ok(Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings))
+    let recovery = Recovery::new(Arc::new(journal), Sealer::new(data.join("journal.key")), clock(), settings);
+    recovery.use_playbooks(Arc::clone(playbooks));
+    Ok(recovery)
 }
 
 /// Measures the journal's commits. It is told of them on the one thread that writes.

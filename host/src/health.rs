@@ -7,6 +7,7 @@ mod observe;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,10 +16,11 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value;
 use skillhost_core::{Catalog, Clock, SkillState};
 use skillhost_engine::Engine;
 use skillhost_journal::Figures;
-use skillhost_pipeline::{Dispatcher, PolicyReport, Recovery};
+use skillhost_pipeline::{Dispatcher, PolicyReport, Recovery, Wellness};
 use skillhost_telemetry::Telemetry;
 use tokio::{sync::watch, time::timeout};
 
@@ -71,6 +73,12 @@ pub(crate) struct Report {
     pub(crate) uptime_seconds: f64,
     pub(crate) calls_in_flight: usize,
     pub(crate) parts: BTreeMap<&'static str, Part>,
+}
+
+impl Wellness for Health {
+    fn told(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Value> + Send>> {
+        Box::pin(async move { serde_json::to_value(self.look().await).unwrap_or_default() })
+    }
 }
 
 /// What was seen in one look.

@@ -1,10 +1,11 @@
-//! Takes over changes of the configuration file while the host runs, as far as that is safe: what is said of skills and limits.
+//! Takes over changes of the configuration file while the host runs, as far as that is safe: what is said of skills, limits
+//! and playbooks.
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use notify::{RecursiveMode, Watcher as _};
-use skillhost_pipeline::Dispatcher;
+use skillhost_pipeline::{Dispatcher, Recovery};
 use skillhost_skills::Directory;
 use tokio::{
     sync::mpsc,
@@ -17,6 +18,9 @@ use crate::config::{ConfigError, Raw};
 /// Editors write a file in several steps: it is read when it was left alone for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// Those that go by the configuration.
+type Told = (Arc<Directory>, Arc<Dispatcher>, Arc<Recovery>);
+
 /// Watches the configuration file. Dropping it stops that.
 pub(crate) struct Reload {
     task: JoinHandle<()>,
@@ -24,12 +28,11 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// Watch the file `current` was read from, and tell `directory` and `dispatcher` of changes. None when there is no file.
+    /// Watch the file `current` was read from, and tell those in `told` of changes. None when there is no file.
     pub(crate) fn start(
         current: Raw,
         read: impl Fn() -> Result<Raw, ConfigError> + Send + 'static,
-        directory: Arc<Directory>,
-        dispatcher: Arc<Dispatcher>,
+        told: Told,
     ) -> anyhow::Result<Option<Self>> {
         let Some(path) = current.source.as_ref().and_then(|source| source.path()) else { return Ok(None) };
         let path = std::path::absolute(path)?;
@@ -50,7 +53,7 @@ impl Reload {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
         // It may have changed since it was read.
         let _ = again.send(());
-        let task = tokio::spawn(follow(current, read, directory, dispatcher, changes));
+        let task = tokio::spawn(follow(current, read, told, changes));
         Ok(Some(Self { task, _watcher: watcher }))
     }
 }
@@ -64,8 +67,7 @@ impl Drop for Reload {
 async fn follow(
     mut current: Raw,
     read: impl Fn() -> Result<Raw, ConfigError>,
-    directory: Arc<Directory>,
-    dispatcher: Arc<Dispatcher>,
+    (directory, dispatcher, recovery): Told,
     mut changes: mpsc::UnboundedReceiver<()>,
 ) {
     while changes.recv().await.is_some() {
@@ -110,9 +112,17 @@ async fn follow(
                 );
             }
         }
-        tracing::info!("the configuration has changed; what it says of skills and limits counts now");
+        tracing::info!(
+            "the configuration has changed; what it says of skills, limits and playbooks counts now"
+        );
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
         dispatcher.reconfigure(Arc::clone(&settings.pipeline.policies));
         directory.reconfigure(settings.skills);
+        if next.playbooks != current.playbooks {
+            recovery.use_playbooks(settings.playbooks);
+        }
         current = next;
     }
 }

@@ -5,7 +5,6 @@ use std::process::Command;
 use serde_json::{Value, json};
 use skillhost_e2e::{Host, Server, eventually};
 
-
 /// The status and the JSON of an address of the host's.
 pub(crate) fn get(server: &Server, path: &str) -> (u16, Value) {
     let (status, body) = text(server, path, &[]);
@@ -159,4 +158,17 @@ fn beyond_loopback_only_probes_are_for_everybody() {
     assert_eq!(text(&guarded, "/health", &[right]).0, 200);
     let (open, _host) = serve("[telemetry]\nopen = true\n");
     assert_eq!(text(&open, "/metrics", &[("host", "10.1.2.3:8000")]).0, 200);
+}
+
+#[test]
+fn agents_that_look_after_the_host_can_ask_it() {
+    let host = crate::samples().config(&format!("{ROOMY}[tools]\nhealth = true"));
+    host.put("broken.wasm", b"no component");
+    let mut client = host.stdio();
+    client.tools();
+    let told = client.call("host_health", json!({}));
+    let report = &told["structuredContent"];
+    assert_eq!((&report["status"], &report["ready"]), (&json!("warning"), &json!(true)), "{told}");
+    assert_eq!(report["parts"]["skills"]["seen"]["failed"], json!(["broken"]));
+    assert!(!crate::samples().stdio().all_tools().contains(&"host_health".to_owned()), "only where it is wanted");
 }

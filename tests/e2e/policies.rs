@@ -299,7 +299,7 @@ fn what_is_said_of_policies_is_taken_over_while_the_host_runs() {
     let limited = "[skills.faulty]\nretry = \"off\"\nrate_limit = { max = 100, per_second = 0.001 }\n";
     let mut client = host.stdio();
     config(limited);
-    let taken = "the configuration has changed; what it says of skills and limits counts now";
+    let taken = "the configuration has changed; what it says of skills, limits and playbooks counts now";
     client.wait_log("taken over", |line| line["message"] == taken);
     assert_ne!(client.call("faulty_echo", json!({}))["isError"], true);
     config(&format!("{limited}breaker = {{ mode = \"forced-open\" }}\n"));

@@ -95,6 +95,9 @@ fn granted(settings: &Settings) -> anyhow::Result<()> {
         })
         .collect();
     anyhow::ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    for warning in &settings.warnings {
+        out::note(warning);
+    }
     out::text("the configuration is sound\n")?;
     Ok(())
 }

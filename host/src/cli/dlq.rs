@@ -175,8 +175,7 @@ impl Dlq {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         block_on(async {
             let alone = async || {
-                let recovery =
-                    recovery(&settings.data, &settings.journal, Open::Now, &Metrics::default()).await?;
+                let recovery = recovery(settings, Open::Now, &Metrics::default()).await?;
                 Ok(Admin::alone(&recovery))
             };
             let client = Client::find(&settings.data, alone).await?;

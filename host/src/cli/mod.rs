@@ -184,8 +184,12 @@ impl Common {
     /// Take over changes of the configuration file from now on. `raw` is what counts now.
     fn follow(&self, raw: Raw, app: &App) -> anyhow::Result<Option<Reload>> {
         let common = self.clone();
-        Reload::start(raw, move || common.raw(), Arc::clone(&app.directory), Arc::clone(&app.dispatcher))
-            .context("the configuration file cannot be watched")
+        Reload::start(
+            raw,
+            move || common.raw(),
+            (Arc::clone(&app.directory), Arc::clone(&app.dispatcher), app.keeper()),
+        )
+        .context("the configuration file cannot be watched")
     }
 
     /// Checked settings of a command that ends, with logging started.

@@ -8,6 +8,7 @@ use skillhost_core::{Digest, SkillName};
 use skillhost_journal::OpenOf;
 use skillhost_pipeline::Sagas;
 use skillhost_skills::files;
+use skillhost_telemetry::Metrics;
 
 use super::{
     FAILED, INTERRUPTED, USAGE,
@@ -118,7 +119,7 @@ async fn open(settings: &Settings, name: &SkillName) -> Result<OpenOf, String> {
     if !settings.data.join("journal.sqlite").exists() {
         return Ok(OpenOf::default());
     }
-    let recovery = recovery(&settings.data, &settings.journal, Open::Now).await;
+    let recovery = recovery(settings, Open::Now, &Metrics::default()).await;
     let sagas = Sagas::new(recovery.map_err(|error| format!("{error:#}"))?);
     sagas.open_of(name.as_str()).await.map_err(|error| error.to_string())
 }

@@ -154,11 +154,7 @@ struct Asking {
 impl Asking {
     /// To look at what there is: the journal alone will do.
     async fn look(settings: &Settings, json: bool) -> anyhow::Result<Self> {
-        let alone = async || {
-            Ok(Admin::alone(
-                &recovery(&settings.data, &settings.journal, Open::Now, &Metrics::default()).await?,
-            ))
-        };
+        let alone = async || Ok(Admin::alone(&recovery(settings, Open::Now, &Metrics::default()).await?));
         let client = Client::find(&settings.data, alone).await?;
         Ok(Self { client, json, app: std::sync::Mutex::default() })
     }

@@ -15,8 +15,7 @@ pub(crate) use error::ConfigError;
 pub(crate) use raw::Raw;
 pub(crate) use reference::{page, schema};
 pub(crate) use settings::{
-    AdminSettings, AuthSettings, HealthSettings, HttpSettings, JournalSettings, Least, Settings,
-    ShutdownSettings,
+    AdminSettings, AuthSettings, HealthSettings, HttpSettings, Least, Settings, ShutdownSettings,
 };
 pub(crate) use source::Source;
 

@@ -5,6 +5,7 @@ mod auth;
 mod grants;
 mod journal;
 mod operation;
+mod playbooks;
 mod policies;
 mod skill;
 mod tools;
@@ -23,6 +24,7 @@ pub(crate) use journal::{
     Admin, DeadLetters, Delivery, Journal, OnExpiry, OnFull, Priority, Sagas, Task, Tasks,
 };
 pub(crate) use operation::{Health, Log, Shutdown, Telemetry};
+pub(crate) use playbooks::{Match, Playbook, PlaybookAction, PlaybookEffect, PlaybookState};
 pub(crate) use policies::{
     Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
     Retry, RetryBudget,
@@ -66,6 +68,9 @@ pub(crate) struct Raw {
     pub(crate) limits: Limits,
     /// What counts for every skill that says nothing else. Changes are taken over while the host runs.
     pub(crate) defaults: Defaults,
+    /// Rules for dead letters, asked in this order; the first that matches counts. Changes are taken over while the host runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) playbooks: Vec<Playbook>,
     /// Skills by name. Changes are taken over while the host runs.
     pub(crate) skills: BTreeMap<String, Skill>,
     /// Where it was read.

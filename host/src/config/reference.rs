@@ -13,7 +13,7 @@ pub(crate) fn schema() -> Schema {
 }
 
 /// The tables of the page: heading, and the definition in the schema.
-const TABLES: [(&str, &str); 28] = [
+const TABLES: [(&str, &str); 32] = [
     ("[server]", "Server"),
     ("[engine]", "Engine"),
     ("[log]", "Log"),
@@ -37,6 +37,10 @@ const TABLES: [(&str, &str); 28] = [
     ("`retry_budget`", "RetryBudget"),
     ("`concurrency`", "Concurrency"),
     ("`cache`", "Cache"),
+    ("[[playbooks]]", "Playbook"),
+    ("`match` of a playbook", "Match"),
+    ("`attempts` of a `match`", "Runs"),
+    ("`age` of a `match`", "Age"),
     ("[skills.NAME.grants]", "Grants"),
     ("an entry of `files`", "Folder"),
     ("an entry of `http`", "Http"),
@@ -102,7 +106,7 @@ fn kind(property: &Value) -> String {
             Some("ControlCharacters") => "`\"allow\"`, `\"strip\"` or `\"refuse\"`",
             Some("OnFull") => "`\"refuse\"` or `\"archive-oldest\"`",
             Some("Delivery") => "`\"plain\"` or `\"durable\"`",
-            Some("Priority") => "text",
+            Some("Priority" | "PlaybookAction" | "PlaybookState" | "PlaybookEffect") => "text",
             Some("ResultFilter") => "`\"off\"`, `\"mark\"` or `\"strip\"`",
             Some(named) if named.starts_with("Named") => "text or table",
             _ => "table",
@@ -136,7 +140,9 @@ Relative paths start from the file's folder.
 table that says one counts whole. [Policies](policies.md) tells what each does. `rate_limit`, `breaker`, `concurrency`,
 `retry_budget` and `result_filter` of a skill are the skill's, for all its tools together; the others are inherited by tools.
 
-**While the host runs** it takes over changes of `[limits]`, `[defaults]` and `[skills.*]`: policies that did not change keep
+**Playbooks** are rules for dead letters, a `[[playbooks]]` each: [Playbooks](playbooks.md) tells what they do, with a cookbook.
+
+**While the host runs** it takes over changes of `[limits]`, `[defaults]`, `[[playbooks]]` and `[skills.*]`: policies that did not change keep
 their state; skills whose other settings have changed are loaded again, and a skill that cannot be loaded with its new settings serves no more. A file that is not sound changes nothing; the
 log says what is wrong. `[server]`, `[engine]`, `[log]`, `[telemetry]`, `[health]`, `[shutdown]`, `[journal]`, `[dead_letters]`, `[sagas]`, `[tasks]`, `[tools]`, `[auth]` and `[admin]` need a restart; the log says so.
 

@@ -5,6 +5,7 @@ mod expand;
 mod grants;
 mod journal;
 mod operation;
+mod playbooks;
 mod policies;
 mod skill;
 mod values;
@@ -22,7 +23,7 @@ use bytesize::ByteSize;
 use skillhost_core::SkillName;
 use skillhost_engine::{Limits, SecretSource};
 use skillhost_pipeline::{self as pipeline, HostPolicy, SkillPolicy, ToolPolicy};
-use skillhost_policy::{ArgumentBounds, ConcurrencyLimit};
+use skillhost_policy::{ArgumentBounds, ConcurrencyLimit, playbook::Playbook};
 use skillhost_skills::{Kept, SkillSettings, SkillsSettings};
 use skillhost_telemetry::{FloodSettings, Format, Metrics};
 
@@ -31,7 +32,8 @@ use super::{
     raw::{self, Named},
 };
 pub(crate) use auth::AuthSettings;
-pub(crate) use journal::{AdminSettings, JournalSettings};
+pub(crate) use journal::AdminSettings;
+use journal::JournalSettings;
 pub(crate) use operation::{HealthSettings, Least, ShutdownSettings};
 use values::{at_most, bytes, time, within};
 
@@ -44,7 +46,10 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineSection,
     pub(crate) pipeline: pipeline::Settings,
     pub(crate) journal: JournalSettings,
-    pub(crate) search: pipeline::OfferSearch,
+    pub(crate) offered: pipeline::Offered,
+    pub(crate) playbooks: Arc<[Playbook]>,
+    /// What is sound, and hardly meant so.
+    pub(crate) warnings: Vec<String>,
     pub(crate) admin: AdminSettings,
     pub(crate) telemetry: skillhost_telemetry::Settings,
     pub(crate) health: HealthSettings,
@@ -135,6 +140,7 @@ impl Raw {
         fill(&mut tasks.ttl, recovery.tasks.ttl);
         fill(&mut tasks.max_open, recovery.tasks.max_open);
         fill(&mut tasks.answer_within, recovery.answer_within);
+        fill(&mut self.tools.health, false);
         fill(&mut self.tools.search, raw::OfferSearch::ByCount(raw::ByCount::Auto));
         fill(&mut self.log.format, Format::default());
         fill(&mut self.log.level, "info".into());
@@ -190,6 +196,7 @@ impl Raw {
         fill(&mut limits.caller_concurrency, off());
         fill(&mut limits.callers, host.callers);
         fill(&mut limits.cache_size, ByteSize(host.cache_size));
+        self.playbooks.iter_mut().for_each(playbooks::filled);
         self
     }
 
@@ -219,6 +226,7 @@ impl Raw {
             admin,
             limits,
             defaults,
+            playbooks,
             skills,
             source: _,
         } = self.filled();
@@ -254,6 +262,7 @@ impl Raw {
             SecretSource::File(path) => Some(("a secret", path.clone())),
             SecretSource::Variable(_) => None,
         }));
+        let playbooks = playbooks::all(&playbooks)?;
         let kept = Some(Kept::new(data.join("components")));
         Ok(Settings {
             http: HttpSettings {
@@ -295,11 +304,16 @@ impl Raw {
                 ..pipeline::Settings::default()
             },
             journal: journal::journal(&journal, &dead_letters, &sagas, &tasks)?,
-            search: match tools.search.expect(set) {
-                raw::OfferSearch::Switch(true) => pipeline::OfferSearch::Always,
-                raw::OfferSearch::Switch(false) => pipeline::OfferSearch::Never,
-                raw::OfferSearch::ByCount(raw::ByCount::Auto) => pipeline::OfferSearch::default(),
+            offered: pipeline::Offered {
+                search: match tools.search.expect(set) {
+                    raw::OfferSearch::Switch(true) => pipeline::OfferSearch::Always,
+                    raw::OfferSearch::Switch(false) => pipeline::OfferSearch::Never,
+                    raw::OfferSearch::ByCount(raw::ByCount::Auto) => pipeline::OfferSearch::default(),
+                },
+                health: tools.health.expect(set),
             },
+            warnings: playbooks::covered(&playbooks).collect(),
+            playbooks,
             admin,
             telemetry: operation::telemetry(&log, &telemetry)?,
             health: operation::health(&health)?,

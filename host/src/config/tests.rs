@@ -89,6 +89,26 @@ fn errors_say_where_and_what_to_write() {
         "[skills.a.tools.b]\ncost = 11\nrate_limit = { max = 10, per_second = 1 }",
         "[skills.a.tools.b]\nfallback = \"two words\"",
         "[skills.a]\nretry_budget = { ratio = nan }",
+        "[[playbooks]]\naction = \"park\"",
+        "[[playbooks]]\nname = \"a b\"\naction = \"park\"",
+        "[[playbooks]]\nname = \"a\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"parc\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\n[[playbooks]]\nname = \"a\"\naction = \"discard\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\nstrategy = \"network\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"retry\"\nlimit = 3",
+        "[[playbooks]]\nname = \"a\"\naction = \"retry\"\nstrategy = { attempts = 101 }",
+        "[[playbooks]]\nname = \"a\"\naction = \"retry\"\nmax_age = \"0s\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"undo\"\nlimit = 0",
+        "[[playbooks]]\nname = \"a\"\naction = \"call\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"call\"\ntool = \"two words\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"call\"\ntool = \"b\"\narguments = { text = \"{massage}\" }",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\nmatch = { kinds = [\"trap\"] }",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\nmatch = { kind = [\"trap\", \"timeuot\"] }",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\n[playbooks.match]\nskill = \"a b\"",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\n\n[[playbooks]]\nname = \"b\"\naction = \"park\"\nmatch = { message = \"a{9999}{9999}\" }",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\nmatch = { attempts = { min = 3, max = 2 } }",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\nmatch = { age = { min = \"7 days ago\" } }",
+        "[[playbooks]]\nname = \"a\"\naction = \"park\"\nmatch = { effect = \"maybe\" }",
     ]
     .map(|text| format!("{text}\n=> {}", refused(text)))
     .join("\n\n");
@@ -112,6 +132,19 @@ fn what_is_shown_can_be_read_back() {
         .filled();
     let text = toml::to_string(&raw).unwrap();
     assert!(parse(Path::new("x"), &text).unwrap().says_the_same_as(&raw));
+}
+
+#[test]
+fn a_playbook_that_is_shown_can_be_read_back() {
+    let text = "[[playbooks]]\nname = \"a\"\naction = \"retry\"\nmatch = { age = { min = \"7d\" }, kind = [\"trap\"], priority = [\"low\"] }\n\
+                [[playbooks]]\nname = \"b\"\naction = \"call\"\ntool = \"c\"\narguments = { deep = [{ n = 1, text = \"{id}\" }] }\n\
+                [server]\ndata = \"/x\"";
+    let raw = parse(Path::new("x"), text).unwrap().filled();
+    let shown = toml::to_string(&raw).unwrap();
+    let again = parse(Path::new("x"), &shown).unwrap();
+    assert!(again.says_the_same_as(&raw), "{shown}");
+    let rules = |raw: Raw| raw.check().unwrap().playbooks;
+    assert_eq!(rules(again), rules(parse(Path::new("x"), text).unwrap()));
 }
 
 fn with(text: &str, variables: &[(&str, &str)]) -> Result<Raw, ConfigError> {

@@ -6,7 +6,7 @@ use skillhost_core::CallId;
 
 use crate::{
     Changed, Edit, Ending, Event, Figures, Filter, Intent, JournalError, Lease, NotOpen, Page, PageOf,
-    Record, SagaLease, Sagas, State, Stats, Tasks, Timestamp,
+    Playbooks, Record, SagaLease, Sagas, State, Stats, Tasks, Timestamp,
 };
 
 /// What a journal answers. The operation is under way when the method returns: dropping the answer does not take it back.
@@ -21,7 +21,7 @@ pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Send
 ///   its own affair: a file lock, a heartbeat.
 /// - Everything that is read back is checked; what cannot be is [`JournalError::Damaged`], never a guess.
 /// - Times are the caller's: it reads no clock.
-pub trait Journal: Sagas + Tasks {
+pub trait Journal: Sagas + Tasks + Playbooks {
     /// Write the intent of a call down and take its lease, unless its key is held already.
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<Begun>;
 

@@ -138,11 +138,13 @@ pub enum Step {
     Restored,
     /// What a run did was taken back, as far as it could be.
     RolledBack,
+    /// A rule acted.
+    Playbook,
 }
 
 impl Step {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Failed,
         Self::Refused,
         Self::Scheduled,
@@ -155,6 +157,7 @@ impl Step {
         Self::Discarded,
         Self::Restored,
         Self::RolledBack,
+        Self::Playbook,
     ];
 
     /// The word for it.
@@ -173,6 +176,7 @@ impl Step {
             Self::Discarded => "discarded",
             Self::Restored => "restored",
             Self::RolledBack => "rolled-back",
+            Self::Playbook => "playbook",
         }
     }
 }

@@ -12,6 +12,7 @@ mod call;
 mod error;
 mod journal;
 mod letter;
+mod playbooks;
 mod saga;
 mod sagas;
 mod seal;
@@ -24,6 +25,7 @@ pub use call::{Arguments, Delivery, Ending, Intent, Key, Lease, Problem, Record,
 pub use error::JournalError;
 pub use journal::{Answer, Begun, Bounds, Journal, Known, OnFull, Settled};
 pub use letter::{Changed, Edit, Event, Figures, Filter, Page, PageOf, Priority, Queue, Stats, Step};
+pub use playbooks::{Deed, Fired, Firing, HandlerCall, Playbooks, Resting};
 pub use saga::{
     Afterwards, Left, NotOpen, OnExpiry, OpenOf, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
 };

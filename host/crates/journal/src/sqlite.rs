@@ -8,6 +8,7 @@ mod calls;
 mod figures;
 mod letters;
 mod owner;
+mod playbooks;
 mod rounds;
 mod rows;
 mod sagas;
@@ -31,8 +32,9 @@ use skillhost_core::{CallId, Caller, Clock, Digest, SagaId, TaskId};
 
 use crate::{
     Answer, Begun, Bounds, Changed, Edit, Ending, Event, Figures, Filter, Intent, Journal, JournalError,
-    Known, Lease, OpenOf, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState,
-    SagaStep, Sagas, Settled, State, Stats, Task, TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
+    Known, Lease, OpenOf, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease,
+    SagaState, SagaStep, Sagas, Settled, State, Stats, Task, TaskChange, Tasks, Timestamp, ToUndo, Token,
+    UndoEnd,
 };
 use threads::{Readers, Writer};
 

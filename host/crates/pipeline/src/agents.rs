@@ -4,6 +4,7 @@
 //! holds goes through in its place.
 
 mod calls;
+mod health;
 mod sagas;
 mod search;
 
@@ -22,6 +23,7 @@ use skillhost_core::{
 };
 
 use crate::Recovery;
+pub use health::Wellness;
 pub(crate) use sagas::unwrap;
 
 /// When agents are offered `search_tools`.
@@ -42,11 +44,23 @@ impl Default for OfferSearch {
     }
 }
 
-/// The tools, for the catalog: those for sagas and for searching only where they are wanted.
+/// Which of the host's own tools agents are offered, beside those about calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// `search_tools`. Default above 30 tools.
+    pub search: OfferSearch,
+    /// `host_health`. Default no.
+    pub health: bool,
+}
+
+/// The tools, for the catalog: those for sagas, for searching and for the host's health only where they are wanted.
 #[must_use]
-pub fn built_in(recovery: &Arc<Recovery>, search: OfferSearch) -> Vec<OwnTool> {
+pub fn built_in(recovery: &Arc<Recovery>, offered: Offered) -> Vec<OwnTool> {
     let mut tools = vec![calls::status(recovery)];
-    match search {
+    if offered.health {
+        tools.push(health::tool(recovery));
+    }
+    match offered.search {
         OfferSearch::Never => {}
         OfferSearch::Above(tools_of_skills) => tools.push(search::tool(recovery, Some(tools_of_skills))),
         OfferSearch::Always => tools.push(search::tool(recovery, None)),
@@ -66,8 +80,17 @@ pub fn built_in(recovery: &Arc<Recovery>, search: OfferSearch) -> Vec<OwnTool> {
 
 /// Names of tools that no skill may call: they are about calls of agents.
 pub(crate) fn is_built_in(tool: &str) -> bool {
-    ["list_calls", "undo_call", "saga_begin", "saga_call", "saga_commit", "saga_rollback", search::NAME]
-        .contains(&tool)
+    const NAMES: [&str; 8] = [
+        "list_calls",
+        "undo_call",
+        "saga_begin",
+        "saga_call",
+        "saga_commit",
+        "saga_rollback",
+        search::NAME,
+        health::NAME,
+    ];
+    NAMES.contains(&tool)
 }
 
 /// Whether a tool is the host's own. They are for every caller, about his own calls and what he may use.

@@ -26,15 +26,15 @@ mod stopping;
 mod tasks;
 mod validation;
 
-pub use agents::{OfferSearch, built_in, is_own};
+pub use agents::{OfferSearch, Offered, Wellness, built_in, is_own};
 pub use asking::{Asking, Given};
 pub use cache::CacheStats;
 pub use clock::TokioClock;
 pub use dispatcher::Dispatcher;
 pub use policies::{HostPolicy, Policies, SkillPolicy, ToolPolicy};
 pub use recovery::{
-    Explained, Letters, LettersError, Recovery, RecoverySettings, Restored, RolledBack, SagaSettings,
-    SagaShown, Sagas, SagasError, Shown, Standing, Stays, TaskSettings,
+    Explained, Foreseen, Letters, LettersError, Passed, Recovery, RecoverySettings, Restored, RolledBack,
+    SagaSettings, SagaShown, Sagas, SagasError, Shown, Standing, Stays, TaskSettings,
 };
 pub use report::{
     BreakerReport, CallersReport, ConcurrencyReport, PolicyReport, RateReport, SkillReport, ToolReport,

@@ -9,6 +9,7 @@ mod arguments;
 mod compensate;
 mod keys;
 mod letters;
+mod playbooks;
 mod rolled_back;
 mod rounds;
 mod sagas;
@@ -36,9 +37,10 @@ use skillhost_telemetry::{Metrics, trace::Place};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Dispatcher, ToolPolicy, stopping::Stopping};
+use crate::{Dispatcher, ToolPolicy, Wellness, stopping::Stopping};
 pub(crate) use keys::Held;
 pub use letters::{Explained, Letters, LettersError, Restored, Shown};
+pub use playbooks::{Foreseen, Passed};
 pub use rolled_back::{RolledBack, Stays};
 pub use sagas::{SagaShown, Sagas, SagasError};
 pub use settings::{RecoverySettings, SagaSettings, TaskSettings};
@@ -68,7 +70,11 @@ pub struct Recovery {
     /// What skills keep; set where they can.
     keyvalue: OnceLock<Arc<dyn KeyValue>>,
     dispatcher: OnceLock<Weak<Dispatcher>>,
+    /// Who knows how the host is. Weak: it knows this, too.
+    wellness: OnceLock<Weak<dyn Wellness>>,
     stopping: Stopping,
+    /// What an operator has decided beforehand.
+    rules: playbooks::Rules,
     /// Notified when a letter may be due earlier than was known.
     due: Notify,
 }
@@ -121,7 +127,9 @@ impl Recovery {
             versions: OnceLock::new(),
             keyvalue: OnceLock::new(),
             dispatcher: OnceLock::new(),
+            wellness: OnceLock::new(),
             stopping: Stopping::default(),
+            rules: playbooks::Rules::default(),
             due: Notify::new(),
         })
     }
@@ -139,6 +147,15 @@ impl Recovery {
     /// Whose policies count. Said once.
     pub(crate) fn serve(&self, dispatcher: Weak<Dispatcher>) {
         let _ = self.dispatcher.set(dispatcher);
+    }
+
+    /// Who knows how the host is, for agents that ask. Said once.
+    pub fn use_wellness(&self, wellness: Weak<dyn Wellness>) {
+        let _ = self.wellness.set(wellness);
+    }
+
+    pub(crate) fn wellness(&self) -> Option<Arc<dyn Wellness>> {
+        self.wellness.get()?.upgrade()
     }
 
     /// How far the host's end is.
@@ -284,21 +301,21 @@ impl Recovery {
 
     /// Leave a parked letter for a call that was not written down. It is under way when this returns.
     pub(crate) fn leave(
-        &self,
+        self: &Arc<Self>,
         plan: &Plan<'_>,
         failure: &Failure,
     ) -> impl Future<Output = Option<Standing>> + use<> {
         let now = self.now();
         let problem = Problem::of(failure, Effect::Unknown);
         let left = self.intent(plan, now).map(|intent| self.journal.leave(intent, problem.clone(), now));
-        let (id, kind) = (plan.call.id, failure.kind);
+        let (id, kind, this) = (plan.call.id, failure.kind, Arc::clone(self));
         async move {
             let error = match left {
                 Err(failure) => failure.message,
                 Ok(left) => match left.await {
                     Ok(()) => {
                         tracing::warn!(call_id = %id, kind = kind.code(), step = "parked", "recovery: it may have taken effect; left as a dead letter");
-                        return Some(Standing::parked(id, problem));
+                        return this.consulted(id, Some(Standing::parked(id, problem))).await;
                     }
                     Err(error) => error.to_string(),
                 },

@@ -13,6 +13,7 @@ mod control;
 pub mod deadline;
 mod fallback;
 pub mod form;
+pub mod playbook;
 pub mod rate_limit;
 pub mod redelivery;
 pub mod result;

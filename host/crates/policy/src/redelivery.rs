@@ -102,7 +102,8 @@ pub fn next(run: &FailedRun<'_>, retry: &RetryPolicy, random: f64) -> Next {
 }
 
 /// The host turned the run away, or ended it before its guest began: the tool never heard of it.
-fn is_refusal(kind: FailureKind) -> bool {
+#[must_use]
+pub fn is_refusal(kind: FailureKind) -> bool {
     matches!(
         kind,
         FailureKind::UnknownTool

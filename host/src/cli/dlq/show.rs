@@ -120,6 +120,27 @@ pub(super) fn explained(value: &Value) -> String {
             let _ = writeln!(page, "{mark} {}", text(line));
         }
     }
+    let playbooks = &value["playbooks"];
+    if playbooks.is_null() {
+        return page;
+    }
+    page.push_str("playbooks\n");
+    for passed in playbooks["passed"].as_array().into_iter().flatten() {
+        let (rule, why) = (text(&passed["rule"]), text(&passed["why"]));
+        let _ = writeln!(page, "- {rule} does not match, by its `{}`: {why}", text(&passed["criterion"]));
+    }
+    match playbooks["rule"].as_str() {
+        Some(rule) => {
+            let action = text(&playbooks["action"]);
+            let _ = writeln!(page, "> {} ({action}): {}", harmless(rule), text(&playbooks["does"]));
+        }
+        None => {
+            let _ = writeln!(page, "> {}", text(&playbooks["does"]));
+        }
+    }
+    if let Some(again) = playbooks["again"].as_str() {
+        let _ = writeln!(page, "they are asked again at {}, when it is old enough for one", harmless(again));
+    }
     page
 }
 

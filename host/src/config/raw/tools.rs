@@ -10,6 +10,8 @@ pub(crate) struct Tools {
     /// Offer agents `search_tools`, which finds the tools that fit a task: `true`, `false`, or `"auto"`, while skills have more
     /// than 30 tools.
     pub(crate) search: Option<OfferSearch>,
+    /// Offer agents `host_health`, which tells whether the host is well; callers with scopes hear no names of skills.
+    pub(crate) health: Option<bool>,
 }
 
 /// When agents are offered `search_tools`.

@@ -270,7 +270,7 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
             fails(problem, if spent == 1 { Step::Failed } else { Step::Refused })?;
             explain(db, id, problem)?;
             db.prepare_cached(
-                "UPDATE calls SET state = ?2, due_at = ?3, enqueued_at = ifnull(enqueued_at, ?4) WHERE id = ?1",
+                "UPDATE calls SET state = ?2, due_at = ?3, enqueued_at = ifnull(enqueued_at, ?4), ask_at = ?4 WHERE id = ?1",
             )?
             .execute(params![id.as_bytes(), rows::state(State::Waiting), int(*due), int(now)])?;
             note(db, id, now, Step::Scheduled, attempts, Some(&format!("due {due}")))
@@ -279,7 +279,7 @@ fn end(db: &Connection, id: CallId, ending: &Ending, was: Was, now: Timestamp) -
             fails(problem, Step::Failed)?;
             explain(db, id, problem)?;
             db.prepare_cached(
-                "UPDATE calls SET state = ?2, enqueued_at = ifnull(enqueued_at, ?3), dead_at = ?3 WHERE id = ?1",
+                "UPDATE calls SET state = ?2, enqueued_at = ifnull(enqueued_at, ?3), dead_at = ?3, ask_at = ?3 WHERE id = ?1",
             )?
             .execute(params![id.as_bytes(), rows::state(State::Parked), int(now)])?;
             note(db, id, now, Step::Parked, attempts, None)

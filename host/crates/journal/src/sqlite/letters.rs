@@ -7,7 +7,7 @@ use skillhost_core::CallId;
 
 use super::{
     calls::release,
-    failed,
+    failed, playbooks,
     rows::{self, COLUMNS, int, note},
     sagas,
 };
@@ -74,11 +74,13 @@ pub(super) fn claim(
             Err(error) => return Err(error),
         };
         let epoch = record.epoch.saturating_add(1);
-        db.prepare_cached("UPDATE calls SET state = 0, due_at = NULL, owner = ?2, epoch = ?3 WHERE id = ?1")
-            .and_then(|mut update| {
-                update.execute(params![id.as_bytes(), owner.cast_signed(), epoch.cast_signed()])
-            })
-            .map_err(failed)?;
+        db.prepare_cached(
+            "UPDATE calls SET state = 0, due_at = NULL, ask_at = NULL, owner = ?2, epoch = ?3 WHERE id = ?1",
+        )
+        .and_then(|mut update| {
+            update.execute(params![id.as_bytes(), owner.cast_signed(), epoch.cast_signed()])
+        })
+        .map_err(failed)?;
         sagas::forget_past(db, id).map_err(failed)?;
         note(db, id, now, Step::Retried, record.attempts.saturating_add(1), None).map_err(failed)?;
         let record = Record { state: State::Running, due: None, epoch, ..record };
@@ -93,7 +95,7 @@ pub(super) fn park_damaged(
     problem: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, owner = NULL, dead_at = ?3, enqueued_at = ifnull(enqueued_at, ?3) WHERE id = ?1")?
+    db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, ask_at = NULL, owner = NULL, dead_at = ?3, enqueued_at = ifnull(enqueued_at, ?3) WHERE id = ?1")?
         .execute(params![id.as_bytes(), rows::state(State::Parked), int(now)])?;
     note(db, id, now, Step::Parked, 0, Some(problem))
 }
@@ -282,6 +284,7 @@ pub(super) fn edit(
                 .execute(params![id.as_bytes(), rows::priority(priority)])?;
             what.push(format!("priority {}", priority.as_str()));
         }
+        playbooks::ask_at(db, id, None)?;
         note(db, id, now, Step::Edited, letter.attempts, Some(&format!("{} by {by}", what.join(", "))))
     };
     work().map_err(failed).map(|()| Changed::Yes)
@@ -303,7 +306,7 @@ pub(super) fn replay(
         // Who asks for another run wants it whatever its age.
         let patience = letter.gives_up.since(letter.begun);
         db.prepare_cached(
-            "UPDATE calls SET state = ?2, due_at = ?3, tries = 0, pinned = ?4, gives_up_at = ?5, retired = 0 WHERE id = ?1",
+            "UPDATE calls SET state = ?2, due_at = ?3, tries = 0, pinned = ?4, gives_up_at = ?5, retired = 0, ask_at = NULL WHERE id = ?1",
         )?
         .execute(params![
             id.as_bytes(),
@@ -332,8 +335,10 @@ pub(super) fn discard(
         Err(error) => return Err(error),
     };
     let work = || {
-        db.prepare_cached("UPDATE calls SET state = ?2, due_at = NULL, ended_at = ?3 WHERE id = ?1")?
-            .execute(params![id.as_bytes(), rows::state(State::Discarded), int(now)])?;
+        db.prepare_cached(
+            "UPDATE calls SET state = ?2, due_at = NULL, ask_at = NULL, ended_at = ?3 WHERE id = ?1",
+        )?
+        .execute(params![id.as_bytes(), rows::state(State::Discarded), int(now)])?;
         note(db, id, now, Step::Discarded, attempts, Some(&format!("by {by}")))?;
         release(db, id)
     };

@@ -8,7 +8,7 @@ use crate::JournalError;
 const APPLICATION: i32 = 0x736b_6c6a;
 
 /// What makes version n + 1 of the tables out of version n. Only ever added to.
-const MIGRATIONS: &[&str] = &[FIRST, SAGAS, ROUNDS, TASKS];
+const MIGRATIONS: &[&str] = &[FIRST, SAGAS, ROUNDS, TASKS, PLAYBOOKS];
 
 /// `open_letters` is kept by triggers, so that it cannot drift from what it counts. `letters` holds all
 /// that letters are filtered by: a list looks up only the rows it shows. Long columns come last in `calls`.
@@ -203,6 +203,28 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_open ON tasks (caller) WHERE state <= 1;
 CREATE INDEX tasks_of_call ON tasks (call);
 CREATE INDEX tasks_expiring ON tasks (expires_at);
+";
+
+/// When rules are to be asked about a letter, and what they did to it. `request` is there while a handler is to be called. Letters
+/// of older files are asked about once there are rules.
+const PLAYBOOKS: &str = "
+ALTER TABLE calls ADD COLUMN ask_at INTEGER;
+CREATE INDEX asking ON calls (ask_at) WHERE ask_at IS NOT NULL;
+
+CREATE TABLE firings (
+    call BLOB NOT NULL CHECK (length(call) = 16),
+    rule TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    owner INTEGER,
+    request TEXT,
+    PRIMARY KEY (call, rule)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX handling ON firings (owner) WHERE request IS NOT NULL;
+CREATE TRIGGER firings_forgotten AFTER DELETE ON calls BEGIN
+    DELETE FROM firings WHERE call = old.id;
+END;
 ";
 
 /// The version of a file that may be opened.

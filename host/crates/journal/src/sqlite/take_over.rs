@@ -7,7 +7,7 @@ use skillhost_core::CallId;
 
 use super::{
     calls::{Was, roll_back, step_ends},
-    failed, letters, owner,
+    failed, letters, owner, playbooks,
     rows::{self, READ, damaged, note},
     sagas, steps, tasks,
 };
@@ -30,6 +30,7 @@ pub(super) fn take_over(
             })
             .map_err(failed)?;
         sagas::release_of(db, number).map_err(failed)?;
+        playbooks::release_of(db, number).map_err(failed)?;
         for id in ids.into_iter().map(CallId::from_bytes) {
             match orphaned(db, id, number, now) {
                 Ok(record) => taken.push(record),

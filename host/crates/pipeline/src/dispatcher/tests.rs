@@ -12,6 +12,8 @@ mod keeping;
 mod keys;
 mod letters;
 mod life;
+mod playbooks;
+mod playbooks_crash;
 mod rates;
 mod retries;
 mod table;

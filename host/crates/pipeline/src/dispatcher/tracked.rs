@@ -256,7 +256,7 @@ impl Dispatcher {
         run.tally.changed &= !clean;
         run.effect = Some(if clean { Effect::None } else { Effect::Unknown });
         // What it is now depends on that.
-        run.standing = recovery.standing(id).await;
+        run.standing = recovery.consulted(id, recovery.standing(id).await).await;
         run.rollback = Some(report);
     }
 

@@ -18,7 +18,7 @@ use skillhost_journal::{
 };
 use skillhost_policy::secret;
 
-use super::{Recovery, Standing, arguments};
+use super::{Foreseen, Recovery, Standing, arguments};
 use crate::Dispatcher;
 
 /// Letters that are looked at together.
@@ -82,6 +82,9 @@ pub struct Explained {
     pub why: Vec<String>,
     /// What can be done, with the commands for it.
     pub options: Vec<String>,
+    /// What the operator's rules would do with it now; none where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playbooks: Option<Foreseen>,
 }
 
 /// What became of lines of an archive.
@@ -325,7 +328,8 @@ impl Letters {
     pub async fn explain(&self, id: CallId) -> Result<Explained, LettersError> {
         let Shown { letter, .. } = self.show(id).await?;
         let catalog = self.dispatcher.as_ref().map(|dispatcher| dispatcher.catalog());
-        Ok(explained(&letter, catalog.as_deref(), self.recovery.now()))
+        let playbooks = self.recovery.foreseen(id).await?;
+        Ok(Explained { playbooks, ..explained(&letter, catalog.as_deref(), self.recovery.now()) })
     }
 }
 
@@ -405,5 +409,5 @@ fn explained(letter: &Record, catalog: Option<&Catalog>, now: Timestamp) -> Expl
         ],
         _ => vec![format!("nothing is left to do; move it away: skillhost dlq archive {id}")],
     };
-    Explained { id, state: standing.word.to_owned(), why, options }
+    Explained { id, state: standing.word.to_owned(), why, options, playbooks: None }
 }

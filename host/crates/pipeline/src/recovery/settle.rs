@@ -80,6 +80,7 @@ impl Recovery {
         told(lease, &ending);
         match self.journal.settle(lease, ending.clone(), now).await {
             Ok(Settled::Yes) => {
+                let standing = self.consulted(lease.id, standing).await;
                 if matches!(ending, Ending::Again { .. }) {
                     self.due.notify_one();
                 }

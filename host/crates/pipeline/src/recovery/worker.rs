@@ -105,6 +105,11 @@ impl Recovery {
             let span = tracing::info_span!("rollback", saga = %lease.id);
             drop(dispatcher.track(Arc::clone(self).compensate(lease).instrument(span)));
         }
+        // Before any of them is run again.
+        if !stop.is_cancelled() {
+            self.claim_handlers().await?;
+            self.ask_rules().await?;
+        }
         loop {
             let free = turns.available_permits();
             if free == 0 || stop.is_cancelled() {
@@ -130,7 +135,8 @@ impl Recovery {
                 tokio::spawn(run.instrument(span).instrument(root));
             }
         }
-        let next = [self.journal.next_due().await?, self.journal.next_expiry().await?];
+        let next =
+            [self.journal.next_due().await?, self.journal.next_expiry().await?, self.next_ask().await?];
         let until_due = next.into_iter().flatten().min().map(|due| due.since(self.now()));
         Ok(until_due.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL))
     }

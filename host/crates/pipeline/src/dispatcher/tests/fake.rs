@@ -205,7 +205,9 @@ fn assembled(
     policies: Policies,
     recovery: Option<Arc<crate::Recovery>>,
 ) -> Bench {
-    let own = recovery.iter().flat_map(|recovery| crate::built_in(recovery, crate::OfferSearch::Always));
+    let own = recovery.iter().flat_map(|recovery| {
+        crate::built_in(recovery, crate::Offered { search: crate::OfferSearch::Always, health: true })
+    });
     tools.extend(own.map(|own| (own.name, own.entry)));
     let skills = tools.values().map(|entry| {
         let mut serving = status(&entry.skill, SkillState::Ready);

@@ -9,10 +9,10 @@ use std::{
 use futures::executor::block_on;
 use skillhost_core::TaskId;
 use skillhost_journal::{
-    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Figures, Filter, Intent, Journal, JournalError,
-    Known, Lease, Observer, Page, PageOf, Problem, Record, RollBack, Rolling, Saga, SagaFilter, SagaLease,
-    SagaState, SagaStep, Sagas, Sealer, Settled, Sqlite, SqliteSettings, State, Stats, Synchronous, Task,
-    TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
+    Answer, Begun, Bounds, Changed, Edit, Ending, Event, Figures, Filter, Fired, Firing, HandlerCall, Intent,
+    Journal, JournalError, Known, Lease, Observer, Page, PageOf, Playbooks, Problem, Record, Resting,
+    RollBack, Rolling, Saga, SagaFilter, SagaLease, SagaState, SagaStep, Sagas, Sealer, Settled, Sqlite,
+    SqliteSettings, State, Stats, Synchronous, Task, TaskChange, Tasks, Timestamp, ToUndo, Token, UndoEnd,
 };
 
 use super::*;
@@ -263,6 +263,44 @@ impl Journal for Immediate {
 
     fn purge(&self, ended_before: Timestamp, limit: u32, now: Timestamp) -> Answer<u64> {
         self.now(|inner| inner.purge(ended_before, limit, now))
+    }
+}
+
+impl Playbooks for Immediate {
+    fn to_ask(&self, after: Option<CallId>, max: u32, now: Timestamp) -> Answer<Vec<Resting>> {
+        self.now(|inner| inner.to_ask(after, max, now))
+    }
+
+    fn resting(&self, id: CallId) -> Answer<Option<Resting>> {
+        self.now(|inner| inner.resting(id))
+    }
+
+    fn next_ask(&self, now: Timestamp) -> Answer<Option<Timestamp>> {
+        self.now(|inner| inner.next_ask(now))
+    }
+
+    fn asked(&self, letters: Vec<(CallId, u64, Option<Timestamp>)>) -> Answer<()> {
+        self.now(|inner| inner.asked(letters))
+    }
+
+    fn ask_all(&self, now: Timestamp) -> Answer<u64> {
+        self.now(|inner| inner.ask_all(now))
+    }
+
+    fn fire(&self, id: CallId, firing: Firing, now: Timestamp) -> Answer<Fired> {
+        self.now(|inner| inner.fire(id, firing, now))
+    }
+
+    fn claim_handlers(&self, max: u32) -> Answer<Vec<HandlerCall>> {
+        self.now(|inner| inner.claim_handlers(max))
+    }
+
+    fn put_back(&self, call: HandlerCall) -> Answer<()> {
+        self.now(|inner| inner.put_back(call))
+    }
+
+    fn handled(&self, call: HandlerCall, told: String, now: Timestamp) -> Answer<()> {
+        self.now(|inner| inner.handled(call, told, now))
     }
 }
 

@@ -118,9 +118,8 @@ pub(crate) async fn serve(
     let mut served = pin!(served.into_future());
     tokio::select! {
         result = &mut served => return result.context("the HTTP server failed"),
-        () = stop.cancelled() => {}
+        () = async { stop.cancelled().await; shutdown.drain(app).await } => {}
     }
-    shutdown.drain(app).await;
     drained.cancel();
     // Replies go out by themselves; what is left then are streams without end.
     if timeout(FLUSH, &mut served).await.is_err() {

@@ -107,6 +107,9 @@ labels = deployment["template"]["metadata"]["labels"]
 for kind, key in (("Service", "selector"), ("NetworkPolicy", "podSelector")):
     selector = objects[kind, "skillhost"]["spec"][key]
     expect(selector.get("matchLabels", selector).items() <= labels.items(), f"the {kind} selects no pod")
+# Their schema takes any text.
+for name in ("skillhost", "skillhost-grants"):
+    expect({"Ingress", "Egress"} >= set(objects["NetworkPolicy", name]["spec"]["policyTypes"]), f"NetworkPolicy {name}: policyTypes")
 def size(text):
     number, unit = text.split()
     return int(number) << {"KiB": 10, "MiB": 20, "GiB": 30}[unit]

@@ -63,25 +63,14 @@ impl Shutdown {
         }
     }
 
-    /// One thing that is closed. What does not end in time is left; the next still has its turn.
+    /// One thing that is closed, and without which something may be lost. What does not end in time is left; the next still has
+    /// its turn.
     pub(crate) async fn close(&mut self, what: &'static str, work: impl Future<Output = Result<(), String>>) {
-        let began = self.clock.now();
-        let ended = timeout(self.bound(), work).await;
-        let took_ms = self.since(began);
-        match ended {
-            Ok(Ok(())) => tracing::info!(stage = what, took_ms, "shutdown"),
-            Ok(Err(error)) => {
-                self.failed = true;
-                tracing::error!(stage = what, took_ms, error, "shutdown: it failed");
-            }
-            Err(_) => {
-                self.failed = true;
-                tracing::error!(stage = what, took_ms, "shutdown: it does not end in time and is left");
-            }
-        }
+        self.failed |= !self.ended(what, work).await;
     }
 
-    /// The same for work that blocks its thread: that one is left, and ends with the process.
+    /// One that blocks its thread, and without which nothing is lost but what was measured. It is left in time all the same, and
+    /// ends with the process.
     pub(crate) async fn close_blocking(
         &mut self,
         what: &'static str,
@@ -89,7 +78,21 @@ impl Shutdown {
     ) {
         let bound = self.bound();
         let work = tokio::task::spawn_blocking(move || work(bound));
-        self.close(what, async { work.await.map_err(|error| error.to_string())? }).await;
+        self.ended(what, async { work.await.map_err(|error| error.to_string())? }).await;
+    }
+
+    async fn ended(&mut self, what: &'static str, work: impl Future<Output = Result<(), String>>) -> bool {
+        let began = self.clock.now();
+        let ended = timeout(self.bound(), work).await;
+        let took_ms = self.since(began);
+        match ended {
+            Ok(Ok(())) => tracing::info!(stage = what, took_ms, "shutdown"),
+            Ok(Err(ref error)) => tracing::error!(stage = what, took_ms, error, "shutdown: it failed"),
+            Err(_) => {
+                tracing::error!(stage = what, took_ms, "shutdown: it does not end in time and is left");
+            }
+        }
+        matches!(ended, Ok(Ok(())))
     }
 
     /// Half of what is left, so that one that hangs leaves some to the next.

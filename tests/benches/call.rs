@@ -75,6 +75,7 @@ fn one_call(criterion: &mut Criterion) {
                 depth: 0,
                 tools: Arc::new(NoTools),
                 undo: None,
+                span: tracing::Span::none(),
             };
             assert!(skill.start(call).await.result.is_ok());
         });

@@ -23,6 +23,7 @@ mod listening;
 mod listening_filter;
 mod load;
 mod log_lines;
+mod logs;
 mod matrix;
 mod metrics;
 mod playbooks;

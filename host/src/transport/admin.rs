@@ -28,7 +28,7 @@ use skillhost_pipeline::{Dispatcher, Letters, Recovery, Sagas};
 
 use crate::{app::App, health::Health};
 pub(crate) use client::{Ask, Client, Running, ask_each, is_running, running};
-pub(crate) use health::{ALL, METRICS, open, probes};
+pub(crate) use health::{ALL, LIVENESS, METRICS, READINESS, open, probes};
 pub(crate) use levels::PATH as LEVELS;
 pub(crate) use socket::Socket;
 pub(crate) use token::Token;

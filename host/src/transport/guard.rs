@@ -19,12 +19,19 @@ use axum::{
 pub(crate) struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
+    /// Paths that may be asked for by any name.
+    open: Vec<&'static str>,
 }
 
 impl Guard {
     /// `hosts`: names, with or without a port, beside the loopback ones. `origins`: `scheme://name:port`
     /// beside pages of those hosts.
-    pub(crate) fn new(hosts: &[String], origins: &[String], listen: IpAddr) -> Arc<Self> {
+    pub(crate) fn new(
+        hosts: &[String],
+        origins: &[String],
+        listen: IpAddr,
+        open: Vec<&'static str>,
+    ) -> Arc<Self> {
         let mut hosts: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         if !listen.is_unspecified() {
             hosts.push(match listen {
@@ -33,7 +40,7 @@ impl Guard {
             });
         }
         let origins = origins.iter().map(|o| o.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Arc::new(Self { hosts, origins })
+        Arc::new(Self { hosts, origins, open })
     }
 
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
@@ -72,6 +79,9 @@ impl Guard {
 
 /// The layer.
 pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    if guard.open.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
     match guard.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(reason) => {
@@ -97,7 +107,7 @@ mod tests {
     #[test]
     fn only_known_hosts_and_their_pages() {
         let names = ["tools.example:8443".to_owned(), "other.example".to_owned()];
-        let guard = Guard::new(&names, &["https://app.example".into()], "127.0.0.1".parse().unwrap());
+        let guard = Guard::new(&names, &["https://app.example".into()], "127.0.0.1".parse().unwrap(), vec![]);
         for host in [
             "localhost",
             "localhost:8000",
@@ -136,9 +146,9 @@ mod tests {
 
     #[test]
     fn the_address_we_listen_on_is_ours_unless_it_is_all_of_them() {
-        let guard = Guard::new(&[], &[], "192.0.2.1".parse().unwrap());
+        let guard = Guard::new(&[], &[], "192.0.2.1".parse().unwrap(), vec![]);
         assert!(allowed(&guard, "192.0.2.1:8000", None));
-        let guard = Guard::new(&[], &[], "0.0.0.0".parse().unwrap());
+        let guard = Guard::new(&[], &[], "0.0.0.0".parse().unwrap(), vec![]);
         assert!(!allowed(&guard, "0.0.0.0:8000", None));
     }
 }

@@ -85,8 +85,14 @@ pub(crate) async fn serve(
     let server = McpServer::start(app);
     let manager = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
-    let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip());
-    let watched = watched(&app.health, settings.open, address, admin.as_ref().map(|(_, token)| token));
+    let token = admin.as_ref().map(|(_, token)| token);
+    let (watched, by_any_name) = watched(&app.health, settings.open, address, token);
+    // A probe asks by an address that nobody has configured.
+    let mut open = vec![admin::LIVENESS, admin::READINESS];
+    if by_any_name {
+        open.extend([admin::ALL, admin::METRICS]);
+    }
+    let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip(), open);
     let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token));
     let mcp = Router::new()
         .nest_service("/mcp", mcp)
@@ -97,15 +103,12 @@ pub(crate) async fn serve(
         Some(auth) => auth.guard(mcp),
         None => mcp,
     };
-    let (inside, outside) = watched;
     let router = mcp
         .merge(admin)
-        .merge(inside)
+        .merge(watched)
+        .merge(admin::probes(&app.health))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
         .layer(middleware::from_fn_with_state(hosts, guard))
-        // A probe asks by an address that nobody has configured.
-        .merge(admin::probes(&app.health))
-        .merge(outside)
         .layer(middleware::from_fn(worded));
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
@@ -143,19 +146,19 @@ async fn known(State(dispatcher): State<Arc<Dispatcher>>, request: Request, next
     next.run(request).await
 }
 
-/// `/health` and `/metrics`: inside of the check of names, and outside. They name skills, so beyond loopback they are for who
-/// shows the token, unless they are to be open.
-fn watched(health: &Arc<Health>, open: bool, address: SocketAddr, token: Option<&Token>) -> (Router, Router) {
+/// `/health` and `/metrics`, and whether they may be asked for by any name. They name skills, so beyond loopback they are for
+/// who shows the token, unless they are to be open.
+fn watched(health: &Arc<Health>, open: bool, address: SocketAddr, token: Option<&Token>) -> (Router, bool) {
     match (open, address.ip().is_loopback(), token) {
-        (true, _, _) => (Router::new(), admin::open(health, None)),
-        (false, true, _) => (admin::open(health, None), Router::new()),
+        (true, _, _) => (admin::open(health, None), true),
+        (false, true, _) => (admin::open(health, None), false),
         // A token makes it no matter by what name the host is asked.
-        (false, false, Some(token)) => (Router::new(), admin::open(health, Some(token))),
+        (false, false, Some(token)) => (admin::open(health, Some(token)), true),
         (false, false, None) => {
             let why = "beyond loopback this is for who shows the token of `[admin] token`; none is set, and `[telemetry] open` \
                        is not either\n";
             let closed = get(async move || (StatusCode::FORBIDDEN, why));
-            (Router::new().route(admin::ALL, closed.clone()).route(admin::METRICS, closed), Router::new())
+            (Router::new().route(admin::ALL, closed.clone()).route(admin::METRICS, closed), false)
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::{Access, CallTool, PrepareUndo, Round, Target};
@@ -202,6 +203,8 @@ pub struct Call {
     pub tools: Arc<dyn CallTool>,
     /// Keeps what is needed to take the call back. None when it is not one that can be taken back.
     pub undo: Option<Arc<dyn PrepareUndo>>,
+    /// Its span, which names it in the log: lines that belong to it may be written on threads that it was not entered on.
+    pub span: Span,
 }
 
 impl fmt::Debug for Call {

@@ -144,6 +144,8 @@ impl Guests {
             For::Loading => (&self.loads, None),
         };
         let slots = Arc::clone(slots);
+        // Both are entered where it runs: log lines are told by the call's, which traces have others below.
+        let of = call.as_ref().map_or_else(tracing::Span::none, |call| call.span.clone());
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
         let state = State::new(Arc::clone(sandbox), call, Arc::clone(&self.clock), self.notices.clone());
         let ticking = self.ticker.running();
@@ -165,7 +167,7 @@ impl Guests {
             result
         };
         let runtime = self.runtime.as_ref().expect("present until dropped");
-        Running { task: runtime.spawn(task.instrument(tracing::Span::current())), meter }
+        Running { task: runtime.spawn(task.instrument(tracing::Span::current()).instrument(of)), meter }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use skillhost_core::{Call, Clock};
 use tokio::sync::mpsc;
+use tracing::Span;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -60,7 +61,8 @@ impl State {
             http: Hooks::new(
                 call.as_ref().and(sandbox.granted.http.clone()),
                 warnings.clone(),
-                call.as_ref().and_then(|call| call.meta.clone()),
+                call.as_ref()
+                    .map_or_else(|| (None, Span::none()), |call| (call.meta.clone(), call.span.clone())),
             ),
             warnings,
             http_ctx: WasiHttpCtx::new(),

@@ -63,6 +63,7 @@ fn call(tool: &str, arguments: &str) -> Call {
         depth: 0,
         tools: Arc::new(NoTools),
         undo: None,
+        span: tracing::Span::none(),
     }
 }
 

@@ -241,7 +241,6 @@ impl Dispatcher {
                 Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
             })
         };
-        let result = result.map_err(|failure| self.shutting_down(failure));
         dropped.span = None;
         let Run {
             tally,
@@ -260,6 +259,7 @@ impl Dispatcher {
             began: _,
         } = run;
         let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
+        let result = result.map_err(|failure| self.shutting_down(failure, effect));
         if let (true, Err(_), Effect::None, Some(opened), Some(recovery)) =
             (spent, &result, effect, &opened, &self.recovery)
         {
@@ -290,13 +290,16 @@ impl Dispatcher {
         }
     }
 
-    /// Who was ended because the host ends is told so.
-    fn shutting_down(&self, failure: Failure) -> Failure {
+    /// Who was ended because the host ends is told so, and when to come back if nothing can have come of it.
+    fn shutting_down(&self, failure: Failure, effect: Effect) -> Failure {
         if failure.kind != FailureKind::Cancelled || !self.stopping.cut.is_cancelled() {
             return failure;
         }
-        Failure::new(FailureKind::ShuttingDown, "the host is stopping; the call was ended")
-            .retry_after(RESTART)
+        let message = "the host is stopping; the call was ended";
+        match effect {
+            Effect::None => Failure::new(FailureKind::ShuttingDown, message).retry_after(RESTART),
+            Effect::Unknown => Failure { message: message.into(), ..failure },
+        }
     }
 
     /// THE order. Each step stands where it does for a reason:
@@ -413,6 +416,7 @@ impl Dispatcher {
             depth: request.parent.as_ref().map_or(0, |parent| parent.depth),
             tools: Arc::clone(&self.no_tools),
             undo: None,
+            span: Span::current(),
         };
         let through = Through {
             entry: &entry,

@@ -105,7 +105,13 @@ impl Telemetry {
                 .with_tracked_inactivity(false)
                 .with_filter(below)
         });
-        tracing_subscriber::registry().with(lines).with(spans).try_init().map_err(|_| LogError::Twice)?;
+        let subscriber = tracing_subscriber::registry().with(lines);
+        // Not as an optional layer: spans for traces alone would be made for one that is not there, too.
+        match spans {
+            Some(spans) => subscriber.with(spans).try_init(),
+            None => subscriber.try_init(),
+        }
+        .map_err(|_| LogError::Twice)?;
         let (metrics, meters) = if settings.metrics || settings.otlp.is_some() {
             let (metrics, meters) = Metrics::start(&mut exporters, resource)?;
             (metrics, Some(meters))

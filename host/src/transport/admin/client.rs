@@ -70,7 +70,7 @@ pub(crate) async fn ask_each(
             Ok(Err(error)) if refused(&error) => drop(fs::remove_file(&socket)),
             Ok(answer) => all.push((pid, answer)),
             Err(_) => {
-                all.push((pid, Err(anyhow::anyhow!("it does not answer within {} s", PROBE.as_secs()))))
+                all.push((pid, Err(anyhow::anyhow!("it does not answer within {} s", PROBE.as_secs()))));
             }
         }
     }

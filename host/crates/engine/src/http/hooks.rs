@@ -26,13 +26,13 @@ pub(crate) struct Hooks {
     // Made with the first request.
     turns: Option<Arc<Semaphore>>,
     touched: bool,
-    /// What the client said of its trace, in the call's `_meta`.
-    meta: Option<Arc<str>>,
+    /// What the client said of its trace, in the call's `_meta`; and the call's span.
+    of: (Option<Arc<str>>, Span),
 }
 
 impl Hooks {
-    pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings, meta: Option<Arc<str>>) -> Self {
-        Self { client, warnings, turns: None, touched: false, meta }
+    pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings, of: (Option<Arc<str>>, Span)) -> Self {
+        Self { client, warnings, turns: None, touched: false, of }
     }
 
     /// Who is asked goes on with the trace: below the span of this request, or where the client was when nothing is collected
@@ -41,7 +41,7 @@ impl Hooks {
         if request.headers().contains_key(TRACEPARENT) {
             return;
         }
-        let place = Place::of(span).or_else(|| Place::of_meta(self.meta.as_deref()?));
+        let place = Place::of(span).or_else(|| Place::of_meta(self.of.0.as_deref()?));
         let Some(place) = place else { return };
         for (name, value) in [(TRACEPARENT, Some(place.traceparent())), (TRACESTATE, place.tracestate())] {
             if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
@@ -92,7 +92,7 @@ impl WasiHttpHooks for Hooks {
             Ok((response, nothing_left))
         };
         // It runs as a task of its own; what it logs belongs to the call.
-        Box::new(sending.instrument(span).instrument(Span::current()))
+        Box::new(sending.instrument(span).instrument(self.of.1.clone()))
     }
 
     // By default each error would be a warning in the log, as many as a guest likes.

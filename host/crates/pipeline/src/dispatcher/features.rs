@@ -68,9 +68,18 @@ impl Dispatcher {
             Ok(opened) => {
                 let work =
                     self.found((id, opened.as_ref()), &correlation_id, &request, (&mut tally, &mut asked));
-                AssertUnwindSafe(Box::pin(work).instrument(span.clone())).catch_unwind().await.unwrap_or_else(
-                    |_| Err(Failure::new(FailureKind::Internal, "the host panicked during the request")),
-                )
+                let mut work = AssertUnwindSafe(Box::pin(work).instrument(span.clone())).catch_unwind();
+                let ended = tokio::select! {
+                    biased;
+                    ended = &mut work => ended,
+                    () = self.stopping.cut.cancelled() => {
+                        request.cancel.cancel();
+                        work.await
+                    }
+                };
+                ended.unwrap_or_else(|_| {
+                    Err(Failure::new(FailureKind::Internal, "the host panicked during the request"))
+                })
             }
         };
         dropped.span = None;
@@ -124,6 +133,7 @@ impl Dispatcher {
                 depth: 0,
                 tools: Arc::clone(&self.no_tools),
                 undo: None,
+                span: Span::current(),
             };
             last = self.run_feature(&entry, call, request, tally).await;
             if let Err(failure) = &mut last

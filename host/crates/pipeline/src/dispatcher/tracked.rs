@@ -296,7 +296,7 @@ pub(super) fn says_durable(entry: &Entry) -> bool {
 async fn given_up(client: &CancellationToken, cut: &CancellationToken) {
     client.cancelled().await;
     if cut.is_cancelled() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

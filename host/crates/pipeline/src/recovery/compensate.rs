@@ -17,7 +17,7 @@ use skillhost_policy::{Deadline, FilterMode, Taken, UndoPolicy, content_filter, 
 use skillhost_telemetry::{Metric, trace};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{AILING, Aloft, ELSEWHERE, POLL, Recovery, RolledBack, arguments};
 use crate::attempt;
@@ -288,6 +288,7 @@ impl Recovery {
                 // It takes back its own effects alone, and cannot be taken back itself.
                 tools: Arc::new(NoTools),
                 undo: None,
+                span: Span::current(),
             };
             let undo = version.undo(Undo { call, token: token.map(ToOwned::to_owned), force: step.force });
             let (report, lingering) = attempt::run(undo, deadline, &CancellationToken::new()).await;

@@ -71,8 +71,9 @@ async fn follow(mut url: Uri, bar: &ProgressBar) -> anyhow::Result<Vec<u8>> {
              hint: install its ca-certificates, or name a file of them with SSL_CERT_FILE"
         ),
     };
-    let client: Https =
-        Client::builder(TokioExecutor::new()).build(builder.https_only().enable_http1().build());
+    let connector = builder.https_only().enable_http1().build();
+    // No connection is kept for the next request: servers close those that they have redirected without a word.
+    let client: Https = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
     for _ in 0..=REDIRECTS {
         let response = ask(&client, &url).await?;
         let status = response.status();

@@ -132,11 +132,9 @@ impl Health {
 
     /// Why no calls should be sent here; nothing when they should.
     pub(crate) async fn unready(&self) -> Vec<String> {
-        let parts = [
-            ("journal", self.journal().await),
-            ("disk", self.disk(machine::disk(&self.data))),
-            ("memory", self.memory(machine::memory())),
-        ];
+        let (disk, memory) = self.rooms().await;
+        let parts =
+            [("journal", self.journal().await), ("disk", self.disk(disk)), ("memory", self.memory(memory))];
         self.reasons(parts.iter().map(|(name, part)| (*name, part)))
     }
 
@@ -174,6 +172,13 @@ impl Health {
         judge::journal(check)
     }
 
+    /// What disk and memory have left. Beside the threads that serve: a disk behind a network may not answer.
+    async fn rooms(&self) -> (Option<Room>, Option<Room>) {
+        let data = self.data.clone();
+        let look = tokio::task::spawn_blocking(move || (machine::disk(&data), machine::memory()));
+        timeout(TURN, look).await.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
     fn disk(&self, room: Option<Room>) -> Part {
         judge::room("the data folder's disk", room, &self.settings.disk, [50, 10])
     }
@@ -185,12 +190,13 @@ impl Health {
     /// Look at everything, and publish what is measured of it.
     pub(crate) async fn look(&self) -> Report {
         let figures = timeout(JOURNAL, self.recovery.figures()).await.ok().and_then(Result::ok);
+        let (disk, memory) = self.rooms().await;
         let seen = Seen {
             policies: self.dispatcher.report(),
             catalog: Arc::clone(&self.catalog.borrow()),
             figures,
-            disk: machine::disk(&self.data),
-            memory: machine::memory(),
+            disk,
+            memory,
             in_flight: self.dispatcher.in_flight(),
             uptime: self.clock.now().saturating_duration_since(self.started),
         };

@@ -1,6 +1,6 @@
 //! What telemetry costs: the same calls over HTTP against hosts that tell nothing, keep metrics, and trace, side by side in one
 //! run. `cargo bench -p skillhost-e2e --bench telemetry`; `SKILLHOST_BIN` names another binary.
-#![allow(clippy::print_stderr, reason = "it is for whoever runs it")]
+#![allow(clippy::print_stderr, clippy::disallowed_methods, reason = "it measures, for whoever runs it")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

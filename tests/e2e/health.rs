@@ -64,6 +64,28 @@ fn a_host_that_is_well_says_so_to_everybody_who_asks() {
     assert_eq!(text(&server, "/health/readiness", &[("host", "10.1.2.3:8000")]).0, 200);
     assert_eq!(text(&server, "/health", &[("host", "10.1.2.3:8000")]).0, 403);
     assert_eq!(text(&server, "/metrics", &[("host", "evil.example")]).0, 403);
+    assert_eq!(
+        text(&server, "/metrics", &[("x-forwarded-for", "8.8.8.8")]).0,
+        403,
+        "through a proxy on this machine"
+    );
+    assert_eq!(text(&server, "/metrics", &[("origin", "http://evil.example")]).0, 403);
+}
+
+#[test]
+fn a_name_that_is_served_beside_loopback_is_no_leave_to_look() {
+    let host = crate::samples()
+        .own_data()
+        .config("[server]\nallowed_hosts = [\"tools.example\"]\n[admin]\ntoken = { env = \"TOKEN\" }\n");
+    let mut command = host.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("TOKEN", "a token of sixteen bytes");
+    let server = host.server(command);
+    let (by_name, right) = (("host", "tools.example"), ("authorization", "Bearer a token of sixteen bytes"));
+    for path in ["/metrics", "/health"] {
+        assert_eq!(text(&server, path, &[by_name]).0, 401, "{path}");
+        assert_ne!(text(&server, path, &[by_name, right]).0, 401, "{path}");
+    }
+    assert_eq!(text(&server, "/metrics", &[]).0, 200);
 }
 
 #[test]

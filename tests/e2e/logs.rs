@@ -82,3 +82,24 @@ fn arguments_are_logged_where_that_is_wanted_and_secrets_never() {
     // What the skill itself says of them in its failure is its own affair.
     assert!(!log.contains("hunter2\\\","), "{log}");
 }
+
+#[test]
+fn a_skill_that_floods_the_log_silences_no_other() {
+    let host =
+        crate::samples().config("[log]\nmax_per_second = 1\nburst = 20\n[skills.faulty]\nlog_lines = 1000");
+    host.put("other.wasm", &skillhost_e2e::component("faulty.wasm"));
+    let mut client = host.stdio();
+    client.call("faulty_log_flood", json!({"lines": 500}));
+    client.call("other_print", json!({"stdout": "heard\n", "stderr": ""}));
+    client.wait_log("the other's line", |line| line["message"] == "heard");
+}
+
+#[test]
+fn a_name_of_megabytes_is_refused_as_fast_as_any() {
+    let mut client = crate::samples().stdio();
+    client.tools();
+    let answer = client.request("tools/call", json!({"name": "x".repeat(4 << 20), "arguments": {}}));
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    let line = client.wait_log("the end", |line| line["message"] == "call failed");
+    assert!(line.to_string().len() < 2_000, "{} bytes", line.to_string().len());
+}

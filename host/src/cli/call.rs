@@ -38,7 +38,7 @@ pub(super) struct Call {
 }
 
 /// How long the trace of the call may take to be sent.
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH: Duration = Duration::from_secs(2);
 
 impl Call {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {

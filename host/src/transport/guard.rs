@@ -77,6 +77,13 @@ impl Guard {
     }
 }
 
+/// Whether who asks is on this machine: by a loopback name, as no page of elsewhere, and not through a proxy, as far as that says so.
+pub(crate) fn is_from_here(uri: &Uri, headers: &HeaderMap) -> bool {
+    const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    let nobody = Guard { hosts: vec![], origins: vec![], open: vec![] };
+    nobody.check(uri, headers).is_ok() && !PASSED_ON.iter().any(|name| headers.contains_key(*name))
+}
+
 /// The layer.
 pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     if guard.open.contains(&request.uri().path()) {

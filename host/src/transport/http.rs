@@ -8,8 +8,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderValue, StatusCode},
     middleware::{self, Next},
-    response::Response,
-    routing::get,
+    response::{IntoResponse as _, Response},
     serve::ListenerExt as _,
 };
 use rmcp::transport::streamable_http_server::{
@@ -23,7 +22,7 @@ use super::{
     Auth, McpServer,
     admin::{self, Admin, Token},
     body::{limit, refuse, worded},
-    guard::{Guard, guard},
+    guard::{self, Guard, guard},
 };
 use crate::{
     app::{self, App},
@@ -85,13 +84,10 @@ pub(crate) async fn serve(
     let server = McpServer::start(app);
     let manager = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
-    let token = admin.as_ref().map(|(_, token)| token);
-    let (watched, by_any_name) = watched(&app.health, settings.open, address, token);
-    // A probe asks by an address that nobody has configured.
-    let mut open = vec![admin::LIVENESS, admin::READINESS];
-    if by_any_name {
-        open.extend([admin::ALL, admin::METRICS]);
-    }
+    let token = admin.as_ref().map(|(_, token)| token.clone());
+    let watched = watched(&app.health, settings.open, address, token);
+    // A probe asks by an address that nobody has configured; the others judge for themselves.
+    let open = vec![admin::LIVENESS, admin::READINESS, admin::ALL, admin::METRICS];
     let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip(), open);
     let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token));
     let mcp = Router::new()
@@ -146,19 +142,40 @@ async fn known(State(dispatcher): State<Arc<Dispatcher>>, request: Request, next
     next.run(request).await
 }
 
-/// `/health` and `/metrics`, and whether they may be asked for by any name. They name skills, so beyond loopback they are for
-/// who shows the token, unless they are to be open.
-fn watched(health: &Arc<Health>, open: bool, address: SocketAddr, token: Option<&Token>) -> (Router, bool) {
-    match (open, address.ip().is_loopback(), token) {
-        (true, _, _) => (admin::open(health, None), true),
-        (false, true, _) => (admin::open(health, None), false),
-        // A token makes it no matter by what name the host is asked.
-        (false, false, Some(token)) => (admin::open(health, Some(token)), true),
-        (false, false, None) => {
-            let why = "beyond loopback this is for who shows the token of `[admin] token`; none is set, and `[telemetry] open` \
-                       is not either\n";
-            let closed = get(async move || (StatusCode::FORBIDDEN, why));
-            (Router::new().route(admin::ALL, closed.clone()).route(admin::METRICS, closed), false)
-        }
+/// `/health` and `/metrics`. They name skills, so they are for who is on this machine, and for who shows the token of the admin
+/// API, by whatever name he asks; unless they are to be open.
+fn watched(health: &Arc<Health>, open: bool, address: SocketAddr, token: Option<Token>) -> Router {
+    let routes = admin::open(health);
+    if open {
+        return routes;
     }
+    let may = Arc::new(MayLook { local: address.ip().is_loopback(), token });
+    routes.layer(middleware::from_fn_with_state(may, may_look))
+}
+
+/// Who may look at what names skills.
+struct MayLook {
+    /// Whether who asks can be on this machine.
+    local: bool,
+    token: Option<Token>,
+}
+
+async fn may_look(State(may): State<Arc<MayLook>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let from_here = may.local && guard::is_from_here(request.uri(), headers);
+    if from_here || may.token.as_ref().is_some_and(|token| token.admits(headers)) {
+        return next.run(request).await;
+    }
+    let (status, why) = match &may.token {
+        Some(_) => (
+            StatusCode::UNAUTHORIZED,
+            "this wants `Authorization: Bearer TOKEN`, with the token of `[admin] token`\n",
+        ),
+        None => (
+            StatusCode::FORBIDDEN,
+            "from elsewhere this is for who shows the token of `[admin] token`; none is set, and `[telemetry] open` is not \
+             either\n",
+        ),
+    };
+    (status, [("www-authenticate", "Bearer")], why).into_response()
 }

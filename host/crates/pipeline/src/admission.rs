@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use skillhost_core::{Catalog, Entry, Failure, FailureKind, SkillState};
+use skillhost_core::{Catalog, Entry, Failure, FailureKind, SkillState, name::MAX_TOOL_NAME};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -61,9 +61,10 @@ fn missing(catalog: &Catalog, tool: &str) -> Failure {
             ),
         ),
         _ => {
-            let nearest = catalog
-                .tools
-                .keys()
+            // A comparison costs by the bytes of both: what cannot be a name is not compared.
+            let comparable = tool.len() <= MAX_TOOL_NAME * 2;
+            let names = catalog.tools.keys().filter(|_| comparable);
+            let nearest = names
                 .map(|name| (strsim::jaro_winkler(name.as_str(), tool), name))
                 .filter(|(likeness, _)| *likeness >= ALIKE)
                 .max_by(|(a, _), (b, _)| a.total_cmp(b));

@@ -215,7 +215,7 @@ impl Dispatcher {
             "call",
             call_id = %id,
             correlation_id = &*correlation_id,
-            tool = request.tool,
+            tool = brief(&request.tool),
             caller = request.caller.as_str(),
             skill = field::Empty,
         );
@@ -627,6 +627,12 @@ fn effect_of(result: &Result<Reply, Failure>, tally: &Tally) -> Effect {
             .effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal),
         Err(_) => tally.effect,
     }
+}
+
+/// A name as logs and traces show it: a client may ask for any.
+fn brief(name: &str) -> &str {
+    const MOST: usize = 256;
+    &name[..name.floor_char_boundary(MOST.min(name.len()))]
 }
 
 /// The same text for all arguments that are equal.

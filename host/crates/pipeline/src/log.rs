@@ -118,7 +118,12 @@ pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option
         Ok(_) => {
             let outcome = outcome(result);
             let cached = cached.is_some();
-            tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
+            // From two places: a flood of what went well hides none that did not.
+            if outcome == "ok" {
+                tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
+            } else {
+                tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
+            }
         }
         Err(failure) => {
             let (outcome, reason) = (failure.kind.code(), &failure.message);

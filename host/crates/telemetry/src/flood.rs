@@ -1,7 +1,9 @@
-//! Sampling of floods: of lines that come from the same place in the code, only so many a second are written.
+//! Sampling of floods: of lines that come from the same place in the code, and name the same skill, only so many a second are
+//! written.
 
 use std::{
     collections::HashMap,
+    fmt::Debug,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +13,11 @@ use std::{
 
 use skillhost_core::Clock;
 use tokio::sync::Notify;
-use tracing::{Event, Metadata, callsite::Identifier};
+use tracing::{
+    Event, Metadata,
+    callsite::Identifier,
+    field::{Field, Visit},
+};
 use tracing_subscriber::layer::{Context, Filter};
 
 /// How often it is told what was left out.
@@ -32,7 +38,30 @@ impl Default for FloodSettings {
     }
 }
 
-/// A token bucket for each place, of which there are as many as the program has.
+/// The skill that a line names; none, or one too many, is the empty one.
+type Skill = Box<str>;
+/// Skills that have buckets of their own; the lines of further ones share one.
+const SKILLS: usize = 10_000;
+
+/// Finds the field that names a skill.
+#[derive(Default)]
+struct Named(Option<Skill>);
+
+impl Visit for Named {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "skill" {
+            self.0 = Some(value.into());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "skill" {
+            self.0 = Some(format!("{value:?}").into());
+        }
+    }
+}
+
+/// A token bucket for each place and skill.
 struct Bucket {
     tokens: f64,
     filled: Instant,
@@ -47,7 +76,7 @@ pub(crate) struct Flood(Arc<State>);
 struct State {
     settings: FloodSettings,
     clock: Arc<dyn Clock>,
-    buckets: Mutex<HashMap<Identifier, Bucket>>,
+    buckets: Mutex<HashMap<(Identifier, Skill), Bucket>>,
     left_out: AtomicU64,
     begun: Notify,
 }
@@ -63,19 +92,18 @@ impl Flood {
         self.0.left_out.load(Ordering::Relaxed)
     }
 
-    fn admits(&self, metadata: &'static Metadata<'static>, now: Instant) -> bool {
+    fn admits(&self, metadata: &'static Metadata<'static>, skill: Skill, now: Instant) -> bool {
         let FloodSettings { per_second, burst } = self.0.settings;
         if per_second == 0 {
             return true;
         }
         let mut buckets = self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let full = f64::from(burst.max(1));
-        let bucket = buckets.entry(metadata.callsite()).or_insert_with(|| Bucket {
-            tokens: full,
-            filled: now,
-            left_out: 0,
-            metadata,
-        });
+        let key = (metadata.callsite(), skill);
+        let known = buckets.len() < SKILLS || buckets.contains_key(&key);
+        let key = if known { key } else { (key.0, Skill::default()) };
+        let bucket =
+            buckets.entry(key).or_insert_with(|| Bucket { tokens: full, filled: now, left_out: 0, metadata });
         let passed = now.saturating_duration_since(bucket.filled).as_secs_f64();
         bucket.tokens = passed.mul_add(f64::from(per_second), bucket.tokens).min(full);
         bucket.filled = now;
@@ -91,17 +119,22 @@ impl Flood {
     }
 
     /// What was left out since this was asked last: where, and how often.
-    fn take(&self) -> Vec<(&'static Metadata<'static>, u64)> {
+    fn take(&self) -> Vec<(&'static Metadata<'static>, Skill, u64)> {
         let mut buckets = self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out = buckets.values_mut().filter(|bucket| bucket.left_out > 0);
-        left_out.map(|bucket| (bucket.metadata, std::mem::take(&mut bucket.left_out))).collect()
+        let left_out = buckets.iter_mut().filter(|(_, bucket)| bucket.left_out > 0);
+        left_out
+            .map(|((_, skill), bucket)| {
+                (bucket.metadata, skill.clone(), std::mem::take(&mut bucket.left_out))
+            })
+            .collect()
     }
 
     /// Tell in the log what was left out of it.
     pub(crate) fn tell(&self) {
-        for (metadata, lines) in self.take() {
+        for (metadata, skill, lines) in self.take() {
             let (from, line) = (metadata.target(), metadata.line());
-            tracing::warn!(lines, from, line, level = %metadata.level(), "log lines were left out: there were too many of them");
+            let of = (!skill.is_empty()).then_some(&*skill);
+            tracing::warn!(lines, of, from, line, level = %metadata.level(), "log lines were left out: there were too many of them");
         }
     }
 
@@ -121,7 +154,12 @@ impl<S> Filter<S> for Flood {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        self.admits(event.metadata(), self.0.clock.now())
+        let mut named = Named::default();
+        // Most name none: those are not looked at.
+        if event.metadata().fields().field("skill").is_some() {
+            event.record(&mut named);
+        }
+        self.admits(event.metadata(), named.0.unwrap_or_default(), self.0.clock.now())
     }
 }
 
@@ -165,15 +203,20 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let start = Instant::now();
         let flood = Flood::new(FloodSettings { per_second: 10, burst: 3 }, Arc::new(Stopped(start)));
-        let written =
-            |place, n: u32, at: Duration| (0..n).filter(|_| flood.admits(place, start + at)).count();
+        let written = |place, n: u32, at: Duration| {
+            (0..n).filter(|_| flood.admits(place, "".into(), start + at)).count()
+        };
         assert_eq!(written(one, 8, Duration::ZERO), 3, "the burst");
         assert_eq!(written(other, 2, Duration::ZERO), 2, "has its own");
         assert_eq!(written(one, 8, Duration::from_millis(200)), 2, "ten a second");
         assert_eq!(written(one, 8, Duration::from_secs(60)), 3, "never more than the burst");
         assert_eq!(flood.left_out(), 16);
+        assert!(
+            flood.admits(one, "quiet".into(), start + Duration::from_secs(60)),
+            "another skill has its own"
+        );
         let told = flood.take();
-        assert!(matches!(told[..], [(place, 16)] if place.callsite() == one.callsite()));
+        assert!(matches!(&told[..], [(place, _, 16)] if place.callsite() == one.callsite()));
         assert!(flood.take().is_empty(), "told once");
     }
 
@@ -183,6 +226,6 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let now = Instant::now();
         let flood = Flood::new(FloodSettings { per_second: 0, burst: 0 }, Arc::new(Stopped(now)));
-        assert!((0..10_000).all(|_| flood.admits(place, now)));
+        assert!((0..10_000).all(|_| flood.admits(place, "".into(), now)));
     }
 }

@@ -4,6 +4,7 @@
 mod escape;
 mod export;
 mod flood;
+mod gate;
 mod log;
 pub mod metric;
 mod metrics;
@@ -72,12 +73,16 @@ impl Telemetry {
     /// # Errors
     /// When the filter does not parse, a collector's address is none, or this was done before.
     pub fn start(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, TelemetryError> {
-        let flood = Flood::new(settings.flood, clock);
+        let flood = Flood::new(settings.flood, Arc::clone(&clock));
         let (lines, log) = log::layer(settings.format, &settings.filter, flood.clone())?;
         let mut exporters = Exporters::new(settings.otlp.as_ref())?;
+        let started = clock.wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let instance = format!("{}-{}", std::process::id(), started.as_millis());
         let resource = Resource::builder()
             .with_service_name("skillhost")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            // Hosts that share a data folder, or begin anew, are not each other.
+            .with_attribute(KeyValue::new("service.instance.id", instance))
             .build();
         let tracers = exporters.spans()?.map(|exporter| {
             let batches = BatchConfigBuilder::default().with_max_queue_size(SPANS).build();
@@ -108,11 +113,11 @@ impl Telemetry {
         let subscriber = tracing_subscriber::registry().with(lines);
         // Not as an optional layer: spans for traces alone would be made for one that is not there, too.
         match spans {
-            Some(spans) => subscriber.with(spans).try_init(),
+            Some(spans) => subscriber.with(spans).with(gate::Gate).try_init(),
             None => subscriber.try_init(),
         }
         .map_err(|_| LogError::Twice)?;
-        let (metrics, meters) = if settings.metrics || settings.otlp.is_some() {
+        let (metrics, meters) = if settings.metrics {
             let (metrics, meters) = Metrics::start(&mut exporters, resource)?;
             (metrics, Some(meters))
         } else {

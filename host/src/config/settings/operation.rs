@@ -31,18 +31,12 @@ pub(crate) struct Least {
 
 pub(super) fn telemetry(log: &raw::Log, raw: &raw::Telemetry) -> Result<telemetry::Settings, ConfigError> {
     let set = "filled";
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    let interval = between("telemetry.interval", raw.interval.expect(set), least, most)?;
+    let sample = within("telemetry.sample", raw.sample.expect(set), 0.0, 1.0)?;
     let otlp = match raw.otlp.as_deref() {
         None => None,
-        Some(endpoint) => Some(Otlp {
-            endpoint: collector(endpoint)?,
-            interval: between(
-                "telemetry.interval",
-                raw.interval.expect(set),
-                Duration::from_secs(1),
-                Duration::from_secs(3_600),
-            )?,
-            sample: within("telemetry.sample", raw.sample.expect(set), 0.0, 1.0)?,
-        }),
+        Some(endpoint) => Some(Otlp { endpoint: collector(endpoint)?, interval, sample }),
     };
     Ok(telemetry::Settings {
         format: log.format.expect(set),

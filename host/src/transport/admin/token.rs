@@ -45,7 +45,7 @@ impl AdminSettings {
 }
 
 impl Token {
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let shown = shown.and_then(|value| value.split_once(' '));
         shown.is_some_and(|(scheme, token)| {

@@ -12,16 +12,18 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::{Map, Value};
-use skillhost_core::Clock;
+use skillhost_core::{Clock, text::bounded};
 use skillhost_pipeline::Dispatcher;
 use skillhost_telemetry::{
     Label, Metrics,
     trace::{self, Place, Root, label},
 };
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, Span};
 
 use crate::app::{App, clock};
 
+/// Bytes of a request's id in its span.
+const MAX_ID: usize = 64;
 /// What a tool that answers "no" is called among errors.
 const TOOL_ERROR: &str = "tool_error";
 
@@ -130,7 +132,10 @@ impl Watch {
         if !root.is_sampled(self.sample, fastrand::f64()) {
             return Span::none();
         }
-        let name = match asked.tool {
+        // Of a tool that there is, and not more of an id than anybody needs: both are the client's own text.
+        let tool = asked.tool.filter(|tool| self.dispatcher.catalog().tools.contains_key(*tool));
+        let id = bounded(cx.id.to_string(), MAX_ID);
+        let name = match tool {
             Some(tool) => format!("{} {tool}", asked.method),
             None => asked.method.to_owned(),
         };
@@ -140,10 +145,10 @@ impl Watch {
             otel.name = name,
             otel.kind = "server",
             "mcp.method.name" = asked.method,
-            "gen_ai.tool.name" = asked.tool,
-            "gen_ai.operation.name" = asked.tool.map(|_| "execute_tool"),
-            "jsonrpc.request.id" = %cx.id,
-            "mcp.protocol.version" = cx.protocol_version().map(field::display),
+            "gen_ai.tool.name" = tool,
+            "gen_ai.operation.name" = tool.map(|_| "execute_tool"),
+            "jsonrpc.request.id" = id,
+            "mcp.protocol.version" = cx.protocol_version().map(|version| bounded(version.to_string(), MAX_ID)),
             "network.transport" = transport(cx),
         );
         root.place(&span);

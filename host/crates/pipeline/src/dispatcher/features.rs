@@ -58,7 +58,7 @@ impl Dispatcher {
         let correlation_id: Arc<str> =
             request.correlation_id.clone().unwrap_or_else(|| id.to_string()).as_str().into();
         let span = tracing::info_span!(
-            "call", call_id = %id, correlation_id = &*correlation_id, kind, name,
+            "call", call_id = %id, correlation_id = &*correlation_id, kind, name = super::brief(name),
             caller = request.caller.as_str(), skill = field::Empty,
         );
         let mut dropped = Dropped { span: Some(span.clone()) };

@@ -334,6 +334,12 @@ impl Book {
             }
         };
         counts.2 += 1;
+        // An answer without an id may have been a late one, which was taken for one of these.
+        if counts.2 > counts.1
+            && let Some(left) = self.late.get_mut("null").filter(|left| **left > 0)
+        {
+            (*left, counts.2) = (*left - 1, counts.2 - 1);
+        }
         match counts.2 > counts.1 {
             true => {
                 let class = if message["id"].is_null() { "without an id" } else { "by an id" };

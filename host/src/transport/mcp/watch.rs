@@ -12,7 +12,7 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::{Map, Value};
-use skillhost_core::{Clock, text::bounded};
+use skillhost_core::{Clock, name::MAX_TOOL_NAME, text::bounded};
 use skillhost_pipeline::Dispatcher;
 use skillhost_telemetry::{
     Label, Metrics,
@@ -132,10 +132,10 @@ impl Watch {
         if !root.is_sampled(self.sample, fastrand::f64()) {
             return Span::none();
         }
-        // Of a tool that there is, and not more of an id than anybody needs: both are the client's own text.
-        let tool = asked.tool.filter(|tool| self.dispatcher.catalog().tools.contains_key(*tool));
+        // Not more of them than anybody needs: both are the client's own text.
+        let tool = asked.tool.map(|tool| bounded(tool.to_owned(), MAX_TOOL_NAME));
         let id = bounded(cx.id.to_string(), MAX_ID);
-        let name = match tool {
+        let name = match &tool {
             Some(tool) => format!("{} {tool}", asked.method),
             None => asked.method.to_owned(),
         };
@@ -146,7 +146,7 @@ impl Watch {
             otel.kind = "server",
             "mcp.method.name" = asked.method,
             "gen_ai.tool.name" = tool,
-            "gen_ai.operation.name" = tool.map(|_| "execute_tool"),
+            "gen_ai.operation.name" = tool.as_ref().map(|_| "execute_tool"),
             "jsonrpc.request.id" = id,
             "mcp.protocol.version" = cx.protocol_version().map(|version| bounded(version.to_string(), MAX_ID)),
             "network.transport" = transport(cx),

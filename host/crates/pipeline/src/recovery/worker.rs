@@ -124,13 +124,16 @@ impl Recovery {
                 // Only this task takes turns, so there are as many as there were.
                 let Ok(turn) = Arc::clone(turns).try_acquire_owned() else { break };
                 let Some(dispatcher) = dispatcher.upgrade() else { return Ok(POLL) };
-                let span = tracing::info_span!(
-                    "letter",
-                    call_id = %record.id,
-                    correlation_id = record.correlation_id,
-                    tool = record.tool,
-                );
                 let root = traced(&record, dispatcher.sample());
+                // Within the root, so that what is below it is traced as well.
+                let span = root.in_scope(|| {
+                    tracing::info_span!(
+                        "letter",
+                        call_id = %record.id,
+                        correlation_id = record.correlation_id,
+                        tool = record.tool,
+                    )
+                });
                 let run = Arc::clone(self).run(dispatcher, lease, record, turn);
                 tokio::spawn(run.instrument(span).instrument(root));
             }

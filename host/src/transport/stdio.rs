@@ -3,7 +3,7 @@
 //! rmcp's own transport ignores lines it cannot parse and drops lines over its bound, so that the client
 //! waits for ever. This one answers them, by their id where one can be found.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use futures::{SinkExt, StreamExt as _};
 use rmcp::{
@@ -14,7 +14,8 @@ use rmcp::{
 };
 use tokio::{
     io::{Stdin, Stdout},
-    sync::Mutex,
+    sync::{Mutex, watch},
+    time::timeout,
 };
 use tokio_util::{
     bytes::BytesMut,
@@ -25,6 +26,8 @@ use tokio_util::{
 use super::{McpServer, refusal};
 use crate::{app::App, shutdown::Shutdown};
 
+/// How long what was read last may take to begin, once stdin has ended.
+const BEGIN: Duration = Duration::from_millis(500);
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
 
@@ -58,6 +61,7 @@ async fn served(app: &App, closed: CancellationToken, drained: CancellationToken
         begun: false,
         closed,
         drained: drained.clone(),
+        owed: watch::Sender::new(0),
         input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
     };
@@ -89,6 +93,8 @@ struct Lines {
     closed: CancellationToken,
     /// Cancelled when there is nothing left to answer.
     drained: CancellationToken,
+    /// Requests that were read and are not answered.
+    owed: watch::Sender<usize>,
     input: FramedRead<Stdin, Codec>,
     output: Arc<Mutex<FramedWrite<Stdout, LinesCodec>>>,
 }
@@ -125,10 +131,14 @@ impl Transport<RoleServer> for Lines {
         &mut self,
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let output = Arc::clone(&self.output);
+        let (output, owed) = (Arc::clone(&self.output), self.owed.clone());
         async move {
             let line = serde_json::to_string(&message)?;
-            output.lock().await.send(line).await.map_err(io::Error::other)
+            output.lock().await.send(line).await.map_err(io::Error::other)?;
+            if matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) {
+                owed.send_modify(|owed| *owed = owed.saturating_sub(1));
+            }
+            Ok(())
         }
     }
 
@@ -136,6 +146,8 @@ impl Transport<RoleServer> for Lines {
         loop {
             let Some(next) = self.input.next().await else {
                 if reader_is_there() {
+                    // What was read last may not have begun yet: it would be refused.
+                    let _ = timeout(BEGIN, self.owed.subscribe().wait_for(|owed| *owed == 0)).await;
                     self.closed.cancel();
                     self.drained.cancelled().await;
                 }
@@ -158,6 +170,9 @@ impl Transport<RoleServer> for Lines {
                     Ok(message) => {
                         self.begun |= matches!(message, JsonRpcMessage::Request(_));
                         if self.begun {
+                            if matches!(message, JsonRpcMessage::Request(_)) {
+                                self.owed.send_modify(|owed| *owed += 1);
+                            }
                             return Some(message);
                         }
                         tracing::debug!("a message before the first request was left out");

@@ -44,6 +44,7 @@ mod syncs;
 mod tasks;
 mod tasks_crash;
 mod tasks_durable;
+mod tls;
 mod traces;
 mod undo;
 mod undo_crash;

@@ -150,7 +150,7 @@ fn watched(health: &Arc<Health>, open: bool, address: SocketAddr, token: Option<
         return routes;
     }
     let may = Arc::new(MayLook { local: address.ip().is_loopback(), token });
-    routes.layer(middleware::from_fn_with_state(may, may_look))
+    routes.route_layer(middleware::from_fn_with_state(may, may_look))
 }
 
 /// Who may look at what names skills.

@@ -7,23 +7,14 @@ use std::{
     thread,
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::host;
 
 /// An HTTPS server that says it is `name`. Answers its port and its certificate.
 fn server(name: &str) -> (u16, String) {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
+    let (config, certificate) = crate::tls::named(name);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -37,7 +28,7 @@ fn server(name: &str) -> (u16, String) {
             }
         }
     });
-    (port, cert.pem())
+    (port, certificate)
 }
 
 /// What a skill gets from an HTTPS server that says it is `name`, on a machine that trusts it or not.
@@ -47,8 +38,7 @@ fn asked(name: &str, trusted: bool) -> String {
         host(&["one"]).config(&format!("[skills.one.grants]\nhttp = [{{ host = \"127.0.0.1:{port}\" }}]"));
     let (own, other) = (host.root().join("own.pem"), host.root().join("other.pem"));
     std::fs::write(&own, certificate).unwrap();
-    std::fs::write(&other, generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem())
-        .unwrap();
+    std::fs::write(&other, crate::tls::named("127.0.0.1").1).unwrap();
     let arguments = json!({"authority": format!("127.0.0.1:{port}"), "https": true}).to_string();
     let mut command = host.command(&["call", "one_http", "--json", "--args", &arguments]);
     let output = command.env("SSL_CERT_FILE", if trusted { own } else { other }).output().unwrap();

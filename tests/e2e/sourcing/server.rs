@@ -10,8 +10,7 @@ use std::{
     thread,
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring, pki_types::PrivateKeyDer};
+use rustls::{ServerConnection, StreamOwned};
 
 pub(super) struct Https {
     pub(super) port: u16,
@@ -26,15 +25,7 @@ impl Https {
         name: &str,
         answer: impl Fn(&str, &mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
-            .unwrap();
-        let config = Arc::new(config);
+        let (config, certificate) = crate::tls::named(name);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
@@ -63,7 +54,7 @@ impl Https {
                 });
             }
         });
-        Self { port, certificate: cert.pem(), asked }
+        Self { port, certificate, asked }
     }
 
     /// A server at the address where it is.

@@ -2,13 +2,13 @@
 
 mod fallback;
 mod features;
+mod once;
 mod rounds;
 mod tasking;
 mod tracked;
 mod work;
 
 use std::{
-    panic::AssertUnwindSafe,
     pin::pin,
     sync::{
         Arc, Weak,
@@ -17,7 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::FutureExt as _;
 use skillhost_core::{
     Call, CallId, CallTool, Caller, Catalog, Clock, Effect, Entry, Failure, FailureKind, NoTools, Outcome,
     Reply, SkillName, Target,
@@ -26,16 +25,16 @@ use skillhost_policy::{Deadline, arguments, cacheable, canonical, is_safe, stand
 use skillhost_telemetry::ToolLabels;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, Span};
 
 use crate::{
-    Asking, Given, Parent, Policies, PolicyReport, Recovery, Request, Response, RolledBack, Settings,
-    StandIn, Standing, admission, agents,
+    Asking, Parent, Policies, PolicyReport, Recovery, Request, RolledBack, Settings, StandIn, Standing,
+    admission, agents,
     asking::{About, Opened, Purpose},
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
-    log::{Counted, Dropped, logged, outcome, told, traced},
+    log::{Counted, logged},
     registry::{Registry, SkillState, ToolState},
     report,
     scope::Scope,
@@ -172,133 +171,6 @@ impl Dispatcher {
         self.stopping.cut.cancel();
         if let Some(recovery) = &self.recovery {
             recovery.cancel_all();
-        }
-    }
-
-    /// Take one call through. Always answers, even when something in here panics.
-    pub async fn call(&self, request: Request) -> Response {
-        // Answers that come before their questions count when they answer all of them.
-        let early = request.given.as_ref().is_some_and(Given::is_early).then(|| request.clone());
-        let response = self.once(request).await;
-        if let (Some(Request { given: Some(given), .. }), Some(asked)) = (&early, &response.asked)
-            && let Some(given) = given.clone().fits(asked)
-            && let Some(again) = early
-        {
-            return Box::pin(self.once(Request { given: Some(given), ..again })).await;
-        }
-        response
-    }
-
-    async fn once(&self, request: Request) -> Response {
-        let _in_flight = self.calls.token();
-        let _awaited = request.parent.is_none().then(|| Awaited::one(&self.awaited));
-        let mut request = request;
-        // What a saga's call holds takes its place.
-        let agents_hold_sagas = self.recovery.as_ref().is_some_and(|recovery| recovery.saga_tools());
-        let unwrapped = if agents_hold_sagas { agents::unwrap(&mut request) } else { Ok(()) };
-        let opened = unwrapped.and_then(|()| {
-            let purpose = Purpose { caller: &request.caller, kind: "tool", name: &request.tool };
-            self.opened(&purpose, request.given.as_ref())
-        });
-        let (opened, unusable) = match opened {
-            Ok(opened) => (opened, None),
-            Err(failure) => (None, Some(failure)),
-        };
-        let earlier = request.resume.as_ref().map(|resume| resume.lease.id);
-        let earlier = earlier.or(opened.as_ref().map(|opened| opened.call));
-        let id = earlier.or(request.id).unwrap_or_default();
-        let correlation_id: Arc<str> = match &request.correlation_id {
-            Some(given) => given.as_str().into(),
-            None => id.to_string().into(),
-        };
-        let span = tracing::info_span!(
-            "call",
-            call_id = %id,
-            correlation_id = &*correlation_id,
-            tool = brief(&request.tool),
-            caller = request.caller.as_str(),
-            skill = field::Empty,
-        );
-        let mut dropped = Dropped { span: Some(span.clone()) };
-        let began = self.clock.now();
-        let mut run = Run { began: Some(began), ..Run::default() };
-        let cancel = request.cancel.clone();
-        let result = if let Some(failure) = unusable {
-            Err(failure)
-        } else {
-            // Boxed: it is some kilobytes, which every wrapper from here up to the transport would copy.
-            let steps = self.steps((id, opened.as_ref()), Arc::clone(&correlation_id), request, &mut run);
-            let mut steps = AssertUnwindSafe(Box::pin(steps).instrument(span.clone())).catch_unwind();
-            let ended = tokio::select! {
-                biased;
-                ended = &mut steps => ended,
-                () = self.stopping.cut.cancelled() => {
-                    cancel.cancel();
-                    steps.await
-                }
-            };
-            ended.unwrap_or_else(|_| {
-                Err(Failure::new(FailureKind::Internal, "the host panicked during the call"))
-            })
-        };
-        dropped.span = None;
-        let Run {
-            tally,
-            cached,
-            stands_in,
-            held,
-            replayed,
-            standing,
-            rollback,
-            effect,
-            settled,
-            undoable,
-            asked,
-            spent,
-            counted,
-            began: _,
-        } = run;
-        let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
-        let result = result.map_err(|failure| self.shutting_down(failure, effect));
-        if let (true, Err(_), Effect::None, Some(opened), Some(recovery)) =
-            (spent, &result, effect, &opened, &self.recovery)
-        {
-            recovery.unspend(opened).await;
-        }
-        let took = self.clock.now().saturating_duration_since(began);
-        let ended = result.as_ref().map(|reply| reply.is_error);
-        counted.end(&self.settings.metrics, outcome(ended), took);
-        traced(&span, ended, &tally);
-        span.in_scope(|| told(ended, &tally, cached, took));
-        Response {
-            id: held.unwrap_or(id),
-            correlation_id,
-            result,
-            effect,
-            usage: tally.usage,
-            attempts: tally.attempts,
-            cached,
-            findings: tally.findings,
-            stands_in,
-            changed: tally.changed,
-            replayed,
-            standing,
-            rollback,
-            settled,
-            undoable,
-            asked,
-        }
-    }
-
-    /// Who was ended because the host ends is told so, and when to come back if nothing can have come of it.
-    fn shutting_down(&self, failure: Failure, effect: Effect) -> Failure {
-        if failure.kind != FailureKind::Cancelled || !self.stopping.cut.is_cancelled() {
-            return failure;
-        }
-        let message = "the host is stopping; the call was ended";
-        match effect {
-            Effect::None => Failure::new(FailureKind::ShuttingDown, message).retry_after(RESTART),
-            Effect::Unknown => Failure { message: message.into(), ..failure },
         }
     }
 
@@ -566,22 +438,6 @@ impl Dispatcher {
     }
 }
 
-/// Counts a call as long as somebody waits for it.
-struct Awaited<'a>(&'a AtomicUsize);
-
-impl<'a> Awaited<'a> {
-    fn one(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Awaited<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// What became of a call on its way.
 #[derive(Default)]
 struct Run {
@@ -627,12 +483,6 @@ fn effect_of(result: &Result<Reply, Failure>, tally: &Tally) -> Effect {
             .effect(tally.usage.started || tally.attempts > 0 && failure.kind == FailureKind::Internal),
         Err(_) => tally.effect,
     }
-}
-
-/// A name as logs and traces show it: a client may ask for any.
-fn brief(name: &str) -> &str {
-    const MOST: usize = 256;
-    &name[..name.floor_char_boundary(MOST.min(name.len()))]
 }
 
 /// The same text for all arguments that are equal.

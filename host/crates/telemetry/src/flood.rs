@@ -18,7 +18,10 @@ use tracing::{
     callsite::Identifier,
     field::{Field, Visit},
 };
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::{
+    filter::LevelFilter,
+    layer::{Context, Filter},
+};
 
 /// How often it is told what was left out.
 const TELL: Duration = Duration::from_secs(10);
@@ -151,6 +154,11 @@ impl Flood {
 impl<S> Filter<S> for Flood {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
+    }
+
+    /// It has no say in levels. None would mean that every `trace!` of every library is looked at.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {

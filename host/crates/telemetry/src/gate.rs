@@ -8,6 +8,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
+    filter::LevelFilter,
     layer::Context,
     registry::{LookupSpan, SpanRef},
 };
@@ -32,6 +33,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Gate {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let asks = metadata.target() == TARGET && !is_root(metadata);
         if asks { Interest::sometimes() } else { Interest::always() }
+    }
+
+    /// It asks for nothing itself: what counts is the most that others ask for.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::OFF)
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {

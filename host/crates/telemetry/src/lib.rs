@@ -19,7 +19,8 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
 use skillhost_core::Clock;
-use tracing_subscriber::{Layer, filter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{Layer as _, filter, layer::SubscriberExt as _};
 
 use export::Exporters;
 pub use export::{Otlp, TelemetryError};
@@ -93,30 +94,8 @@ impl Telemetry {
                 .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
                 .build()
         });
-        let spans = tracers.as_ref().map(|tracers| {
-            let below = filter::dynamic_filter_fn(|metadata, context| {
-                let ours = metadata.is_span()
-                    && (metadata.target() == trace::TARGET
-                        || metadata.target().starts_with("skillhost_pipeline")
-                            && *metadata.level() <= tracing::Level::INFO);
-                ours && (trace::ROOTS.contains(&metadata.name()) || context.lookup_current().is_some())
-            });
-            tracing_opentelemetry::layer()
-                .with_tracer(tracers.tracer("skillhost"))
-                .with_location(false)
-                .with_threads(false)
-                .with_target(false)
-                .with_level(false)
-                .with_tracked_inactivity(false)
-                .with_filter(below)
-        });
-        let subscriber = tracing_subscriber::registry().with(lines);
-        // Not as an optional layer: spans for traces alone would be made for one that is not there, too.
-        match spans {
-            Some(spans) => subscriber.with(spans).with(gate::Gate).try_init(),
-            None => subscriber.try_init(),
-        }
-        .map_err(|_| LogError::Twice)?;
+        let subscriber = subscriber(lines, tracers.as_ref());
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Twice)?;
         let (metrics, meters) = if settings.metrics {
             let (metrics, meters) = Metrics::start(&mut exporters, resource)?;
             (metrics, Some(meters))
@@ -161,5 +140,71 @@ impl Telemetry {
         let spans = self.tracers.as_ref().map_or(Ok(()), |tracers| tracers.shutdown_with_timeout(half));
         let figures = self.meters.as_ref().map_or(Ok(()), |meters| meters.shutdown_with_timeout(half));
         spans.and(figures).map_err(|error| error.to_string())
+    }
+}
+
+/// Log lines, and spans where there is somebody to send them to.
+fn subscriber(lines: log::Lines, tracers: Option<&SdkTracerProvider>) -> Box<dyn Subscriber + Send + Sync> {
+    let registry = tracing_subscriber::registry().with(lines);
+    // Not as an optional layer: spans that are for traces alone would be made for one that is not there, too.
+    let Some(tracers) = tracers else { return Box::new(registry) };
+    let ours = |metadata: &Metadata<'_>| {
+        let pipeline =
+            metadata.target().starts_with("skillhost_pipeline") && *metadata.level() <= Level::INFO;
+        metadata.is_span() && (metadata.target() == trace::TARGET || pipeline)
+    };
+    let spans = filter::dynamic_filter_fn(move |metadata, context| {
+        ours(metadata) && (trace::ROOTS.contains(&metadata.name()) || context.lookup_current().is_some())
+    });
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(tracers.tracer("skillhost"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_level(false)
+        .with_tracked_inactivity(false)
+        // Without a hint every `trace!` of every library would be looked at each time.
+        .with_filter(spans.with_max_level_hint(Level::INFO));
+    Box::new(registry.with(layer).with(gate::Gate))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Instant, SystemTime};
+
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    struct Stopped(Instant);
+
+    impl Clock for Stopped {
+        fn now(&self) -> Instant {
+            self.0
+        }
+        fn wall(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+    }
+
+    /// What nobody asks for is switched off where it stands, and not looked at each time.
+    #[test]
+    fn no_level_is_looked_at_that_nobody_asks_for() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let clock: Arc<dyn Clock> = Arc::new(Stopped(Instant::now()));
+        let tracers = SdkTracerProvider::builder().build();
+        for (filter, tracers, expected) in [
+            ("warn", None, LevelFilter::WARN),
+            ("info", None, LevelFilter::INFO),
+            // Spans of traces are of this level.
+            ("warn", Some(&tracers), LevelFilter::INFO),
+            ("info", Some(&tracers), LevelFilter::INFO),
+            ("debug", Some(&tracers), LevelFilter::DEBUG),
+        ] {
+            let flood = Flood::new(FloodSettings::default(), Arc::clone(&clock));
+            let (lines, _control) = log::layer(Format::Json, filter, flood).unwrap();
+            let hint = subscriber(lines, tracers).max_level_hint();
+            assert_eq!(hint, Some(expected), "{filter}, traced: {}", tracers.is_some());
+        }
     }
 }

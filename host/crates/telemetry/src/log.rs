@@ -87,12 +87,11 @@ impl LogControl {
     }
 }
 
-/// The layer that writes lines, and what changes it.
-pub(crate) fn layer(
-    format: Format,
-    filter: &str,
-    flood: Flood,
-) -> Result<(Box<dyn Layer<Registry> + Send + Sync>, LogControl), LogError> {
+/// The layer that writes lines.
+pub(crate) type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// That layer, and what changes what it writes.
+pub(crate) fn layer(format: Format, filter: &str, flood: Flood) -> Result<(Lines, LogControl), LogError> {
     let (level, handle) = reload::Layer::new(parse(filter)?);
     let written = level.and(flood);
     let control = LogControl { handle, now: Arc::new(Mutex::new(filter.to_owned())), first: filter.into() };

@@ -3,19 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use futures::FutureExt as _;
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Call, CallId, Catalog, Completing, Entry, Failure, FailureKind, Outcome, PromptSpec, Served, SkillState,
-    Subject, Target,
+    Call, CallId, Catalog, Completing, Effect, Entry, Failure, FailureKind, Outcome, PromptSpec, Served,
+    SkillState, Subject, Target,
 };
 use skillhost_policy::{Deadline, canonical};
-use tracing::{Instrument as _, Span, field};
+use tracing::{Span, field};
 
 use super::{Dispatcher, Through};
 use crate::{
@@ -58,7 +56,7 @@ impl Dispatcher {
         let correlation_id: Arc<str> =
             request.correlation_id.clone().unwrap_or_else(|| id.to_string()).as_str().into();
         let span = tracing::info_span!(
-            "call", call_id = %id, correlation_id = &*correlation_id, kind, name = super::brief(name),
+            "call", call_id = %id, correlation_id = &*correlation_id, kind, name = super::once::brief(name),
             caller = request.caller.as_str(), skill = field::Empty,
         );
         let mut dropped = Dropped { span: Some(span.clone()) };
@@ -68,21 +66,12 @@ impl Dispatcher {
             Ok(opened) => {
                 let work =
                     self.found((id, opened.as_ref()), &correlation_id, &request, (&mut tally, &mut asked));
-                let mut work = AssertUnwindSafe(Box::pin(work).instrument(span.clone())).catch_unwind();
-                let ended = tokio::select! {
-                    biased;
-                    ended = &mut work => ended,
-                    () = self.stopping.cut.cancelled() => {
-                        request.cancel.cancel();
-                        work.await
-                    }
-                };
-                ended.unwrap_or_else(|_| {
-                    Err(Failure::new(FailureKind::Internal, "the host panicked during the request"))
-                })
+                self.to_its_end(Box::pin(work), &request.cancel, &span).await
             }
         };
         dropped.span = None;
+        let effect = if tally.usage.started { Effect::Unknown } else { Effect::None };
+        let result = result.map_err(|failure| self.shutting_down(failure, effect));
         let took = self.clock.now().saturating_duration_since(began);
         let ended = result.as_ref().map(|_| false);
         traced(&span, ended, &tally);

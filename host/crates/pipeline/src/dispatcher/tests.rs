@@ -41,7 +41,8 @@ use skillhost_policy::{
 };
 
 use super::*;
-use crate::Asked;
+use crate::{Asked, Response};
+
 use fake::*;
 
 #[tokio::test(start_paused = true)]

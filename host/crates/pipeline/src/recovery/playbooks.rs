@@ -89,18 +89,15 @@ impl Recovery {
             return standing;
         }
         let asked = async {
-            let Some(resting) = self.journal.resting(id).await? else { return Ok(false) };
+            let Some(resting) = self.journal.resting(id).await? else { return Ok(()) };
             match self.act(&rules, &resting).await? {
-                Acted::Yes => Ok(true),
-                Acted::No(again) => {
-                    self.journal.asked(vec![(id, resting.stamp, again)]).await.map(|()| false)
-                }
-                Acted::Later => Ok(false),
+                Acted::No(again) => self.journal.asked(vec![(id, resting.stamp, again)]).await.map(drop),
+                Acted::Yes | Acted::Later => Ok(()),
             }
         };
         match asked.await {
-            Ok(false) => standing,
-            Ok(true) => match self.journal.get(id).await {
+            // Whoever acted: the worker may have been first.
+            Ok(()) => match self.journal.get(id).await {
                 Ok(Some(record)) => Some(Standing::of(&record, self.now())),
                 Ok(None) => Some(Standing::archived(id)),
                 Err(_) => standing,

@@ -115,11 +115,14 @@ fn plainly_soon() -> Policies {
     policies
 }
 
-fn process(folder: &Path, point: usize) -> bool {
+/// Run the test `child` of the module `of` in a process that ends at a point of a commit, or, at 0, goes on to its end. `variable`
+/// tells it. Whether it was ended.
+pub(super) fn process(of: &str, variable: &str, folder: &Path, point: usize) -> bool {
+    let child = format!("dispatcher::tests::{of}::child");
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["dispatcher::tests::crash::child", "--exact", "--test-threads=1"])
-        .env(CHILD, format!("{point} {}", folder.display()));
+        .args([&child, "--exact", "--test-threads=1"])
+        .env(variable, format!("{point} {}", folder.display()));
     let output = command.output().unwrap();
     let aborted = output.status.code().is_none();
     assert!(aborted || output.status.success(), "at {point}: {}", String::from_utf8_lossy(&output.stdout));
@@ -132,8 +135,8 @@ fn whenever_it_ends_nothing_is_lost_and_nothing_happens_twice() {
     loop {
         point += 1;
         let folder = tempfile::tempdir().unwrap();
-        let aborted = process(folder.path(), point);
-        assert!(!process(folder.path(), 0), "the next process goes on");
+        let aborted = process("crash", CHILD, folder.path(), point);
+        assert!(!process("crash", CHILD, folder.path(), 0), "the next process goes on");
         let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
         let mut effects: BTreeMap<String, usize> = BTreeMap::new();
         for line in read("effects").lines() {

@@ -1,13 +1,14 @@
 //! The process ends at every point of every commit while rules act. The next one goes on: each rule has acted once on each
 //! letter, and its tool took effect at most once; where it did not, that nobody knows is kept.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _, path::Path, process::Command};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _, path::Path};
 
 use skillhost_core::SystemClock;
 use skillhost_journal::{Phase, Sealer, Sqlite, SqliteSettings, Synchronous};
 use skillhost_policy::playbook::{Action, Playbook, When};
 
 use super::{
+    crash,
     keeping::*,
     playbooks::{failing, rule, tell},
     *,
@@ -89,25 +90,14 @@ async fn child() {
     panic!("it does not come to rest");
 }
 
-fn process(folder: &Path, point: usize) -> bool {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["dispatcher::tests::playbooks_crash::child", "--exact", "--test-threads=1"])
-        .env(CHILD, format!("{point} {}", folder.display()));
-    let output = command.output().unwrap();
-    let aborted = output.status.code().is_none();
-    assert!(aborted || output.status.success(), "at {point}: {}", String::from_utf8_lossy(&output.stdout));
-    aborted
-}
-
 #[test]
 fn whenever_it_ends_each_rule_acts_once_and_its_tool_takes_effect_at_most_once() {
     let mut point = 0;
     loop {
         point += 1;
         let folder = tempfile::tempdir().unwrap();
-        let aborted = process(folder.path(), point);
-        assert!(!process(folder.path(), 0), "the next process goes on");
+        let aborted = crash::process("playbooks_crash", CHILD, folder.path(), point);
+        assert!(!crash::process("playbooks_crash", CHILD, folder.path(), 0), "the next process goes on");
         let mut effects: BTreeMap<String, usize> = BTreeMap::new();
         for line in std::fs::read_to_string(folder.path().join("effects")).unwrap_or_default().lines() {
             *effects.entry(line.to_owned()).or_default() += 1;

@@ -1,7 +1,7 @@
 //! The process ends at every point of every commit while calls are made, fail and are taken back. The next one goes on, and
 //! the world is as before, or as committed. The world is a file of its own.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _, path::Path, process::Command};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _, path::Path};
 
 use skillhost_journal::{Phase, SagaFilter, SagaState, Sagas as _};
 
@@ -64,25 +64,14 @@ async fn child() {
     say("done");
 }
 
-fn process_at(folder: &Path, point: usize) -> bool {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["dispatcher::tests::undo_crash::child", "--exact", "--test-threads=1"])
-        .env(CHILD, format!("{point} {}", folder.display()))
-        .output()
-        .unwrap();
-    let aborted = output.status.code().is_none();
-    assert!(aborted || output.status.success(), "at {point}: {}", String::from_utf8_lossy(&output.stdout));
-    aborted
-}
-
 #[test]
 fn whenever_it_ends_what_failed_is_taken_back() {
     let mut point = 0;
     loop {
         point += 1;
         let folder = tempfile::tempdir().unwrap();
-        let aborted = process_at(folder.path(), point);
-        assert!(!process_at(folder.path(), 0), "the next process goes on");
+        let aborted = crash::process("undo_crash", CHILD, folder.path(), point);
+        assert!(!crash::process("undo_crash", CHILD, folder.path(), 0), "the next process goes on");
         let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
         let said = read("answers");
         let world: BTreeMap<String, String> = serde_json::from_str(&read("world")).unwrap_or_default();

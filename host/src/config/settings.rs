@@ -152,7 +152,7 @@ impl Raw {
         fill(&mut telemetry.metrics, true);
         fill(&mut telemetry.open, false);
         fill(&mut telemetry.interval, Duration::from_secs(15));
-        fill(&mut telemetry.sample, 0.05);
+        fill(&mut telemetry.sample, 0.01);
         let shutdown = &mut self.shutdown;
         fill(&mut shutdown.drain, Duration::from_secs(15));
         fill(&mut shutdown.cancel, Duration::from_secs(3));

@@ -49,7 +49,7 @@ pub struct Otlp {
     pub endpoint: String,
     /// How often metrics are sent. Default 15 s.
     pub interval: Duration,
-    /// Calls that are traced, 0 to 1, where the client does not say. Default 0.05.
+    /// Calls that are traced, 0 to 1, where the client does not say. Default 0.01.
     pub sample: f64,
 }
 

@@ -172,14 +172,7 @@ fn a_skill_that_was_replaced_since_does_not_take_it() {
     let (_, state) = asks(&mut client, TOOL, message("a"));
     client.client().wait_log("the first version", |line| line["message"] == "skill ready");
     replaced(&host, &mut client);
-    // It is told that it is ready before it serves.
-    let answer = loop {
-        let answer = again(&mut client, TOOL, message("a"), ann(), &state);
-        if answer["error"].is_object() {
-            break answer;
-        }
-        good(&answer);
-    };
+    let answer = again(&mut client, TOOL, message("a"), ann(), &state);
     refused(&answer, "the skill was replaced");
     let (_, state) = asks(&mut client, TOOL, message("a"));
     good(&again(&mut client, TOOL, message("a"), ann(), &state));

@@ -128,7 +128,8 @@ fn a_tool_has_settings_of_its_own() {
 
 #[test]
 fn a_skill_calls_the_tools_it_was_granted() {
-    let host = samples().config("[skills.faulty.grants]\ntools = [\"text_*\", \"faulty_*\", \"second_call_tool\"]\n[skills.faulty.tools.call_tool]\ntimeout = \"2s\"");
+    let host = samples().config("[skills.faulty.grants]\ntools = [\"text_*\", \"faulty_*\", \"second_call_tool\", \"late_call_tool\"]\n[skills.late.grants]\ntools = [\"faulty_*\"]\n[skills.late.tools.call_tool]\ntimeout = \"2s\"");
+    host.put("late.wasm", &component("faulty.wasm"));
     let others = ["second", "third", "fourth", "fifth"];
     let host = others.into_iter().fold(host, |host, name| {
         host.put(&format!("{name}.wasm"), &component("faulty.wasm"));
@@ -158,7 +159,7 @@ fn a_skill_calls_the_tools_it_was_granted() {
     assert!(around.contains("in a circle: faulty_call_tool -> faulty_call_tool"), "{around}");
     // The callee has no more time than its caller: whichever of the two ends first says so.
     let arguments = json!({"name": "faulty_sleep", "arguments": r#"{"ms": 60000}"#});
-    let late = client.call("faulty_call_tool", arguments).to_string();
+    let late = client.call("late_call_tool", arguments).to_string();
     assert!(late.contains("longer than its 2 s") || late.contains("the time its caller had left"), "{late}");
 }
 

@@ -35,8 +35,8 @@ fn asked(host: &Host, more: &[&str]) -> (String, Option<i32>) {
     (String::from_utf8_lossy(&out.stdout).into_owned(), out.status.code())
 }
 
-// Disks and memories of machines that run tests are not the tests' business.
-const ROOMY: &str = "[health]\ndisk_warning = \"0 B\"\ndisk_critical = \"0 B\"\nmemory_warning = \"0 B\"\nmemory_critical = \"0 B\"\n";
+/// Disks and memories of machines that run tests are not the tests' business.
+pub(crate) const ROOMY: &str = "[health]\ndisk_warning = \"0 B\"\ndisk_critical = \"0 B\"\nmemory_warning = \"0 B\"\nmemory_critical = \"0 B\"\n";
 
 #[test]
 fn a_host_that_is_well_says_so_to_everybody_who_asks() {
@@ -163,7 +163,7 @@ fn a_host_whose_threads_are_stuck_does_not_live() {
 fn beyond_loopback_only_probes_are_for_everybody() {
     const NETWORK: &str = "[server]\nallow_unauthenticated_network = true\n";
     let serve = |config: &str| {
-        let host = crate::samples().own_data().config(&format!("{NETWORK}{config}"));
+        let host = crate::samples().own_data().config(&format!("{NETWORK}{ROOMY}{config}"));
         let mut command = host.command(&["serve", "--listen", "0.0.0.0:0"]);
         command.env("TOKEN", "a token of sixteen bytes");
         (host.server(command), host)

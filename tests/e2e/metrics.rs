@@ -7,7 +7,7 @@ use skillhost_e2e::{Host, Modern, Server, eventually, repo};
 use skillhost_telemetry::{Metric, metric::Kind};
 
 use crate::{
-    health::text,
+    health::{ROOMY, text},
     ledger::{and, ledgers, put},
 };
 
@@ -38,7 +38,7 @@ fn sum(families: &Families, name: &str, labels: &[(&str, &str)]) -> f64 {
     families.get(name).into_iter().flatten().filter(|(of, _)| fits(of)).map(|(_, value)| value).sum()
 }
 
-/// A host to which a little of everything has happened, and which never runs out of anything.
+/// A host with limits narrow enough that a few calls meet each of them.
 fn busy() -> (Host, Server, Modern) {
     let config = "[limits]\nrate_limit = { max = 1000, per_second = 1000 }\n\
         caller_rate_limit = { max = 1000, per_second = 1000 }\n\
@@ -49,7 +49,7 @@ fn busy() -> (Host, Server, Modern) {
         [skills.faulty.tools.flaky]\nidempotent = true\nbreaker = \"off\"\n\
         [skills.faulty.tools.fail]\nidempotent = true\nbreaker = \"off\"\n";
     // With compiled code of its own: compiling is measured, too.
-    let host = ledgers(&["ledger"], config).own_data();
+    let host = ledgers(&["ledger"], config).config(ROOMY).own_data();
     for name in ["text", "faulty"] {
         host.put(&format!("{name}.wasm"), &skillhost_e2e::component(&format!("{name}.wasm")));
     }

@@ -12,6 +12,7 @@ pub mod wire;
 
 use std::{
     fs::{self, DirBuilder},
+    io::ErrorKind,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -104,9 +105,22 @@ fn link(from: &Path, to: &Path) {
         // Sums last: what has one is whole.
         files.sort_by_key(|file| file.path().extension().is_some_and(|extension| extension == "sum"));
         for file in files {
+            let to = to.join(file.file_name());
             // There already, or half-made and gone by now.
-            let _ = fs::hard_link(file.path(), to.join(file.file_name()));
+            if fs::hard_link(file.path(), &to).is_err_and(|error| error.kind() == ErrorKind::CrossesDevices) {
+                copy(&file.path(), &to);
+            }
         }
+    }
+}
+
+/// The same between disks. Whole at once, since others may look at the same time.
+fn copy(from: &Path, to: &Path) {
+    let copied = |part: &tempfile::NamedTempFile| fs::copy(from, part.path());
+    let part =
+        to.parent().filter(|_| !to.exists()).and_then(|folder| tempfile::NamedTempFile::new_in(folder).ok());
+    if let Some(part) = part.filter(|part| copied(part).is_ok()) {
+        let _ = part.persist_noclobber(to);
     }
 }
 
@@ -182,6 +196,8 @@ impl Host {
             .arg("--data")
             .arg(&self.data)
             .env_clear()
+            // A busy machine is no reason to list half of the skills.
+            .env("SKILLHOST__SERVER__READY_WAIT", "60s")
             .current_dir(self.root.path());
         command
     }

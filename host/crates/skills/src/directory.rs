@@ -117,6 +117,7 @@ impl Directory {
             announced: BTreeSet::new(),
             updates: updates.clone(),
             publish,
+            to_tell: vec![],
             published_at: Instant::now(),
             publish_at: None,
         };
@@ -197,6 +198,8 @@ struct Keeper {
     announced: BTreeSet<Kind>,
     updates: broadcast::Sender<Arc<str>>,
     publish: watch::Sender<Arc<Catalog>>,
+    /// Log lines that are true once what changed is published: who reads them may count on it.
+    to_tell: Vec<Box<dyn FnOnce() + Send>>,
     published_at: Instant,
     /// When what changed since is to be published.
     publish_at: Option<Instant>,
@@ -452,8 +455,11 @@ impl Keeper {
         };
         match result {
             Ok(version) => {
+                let is_new = version.is_some();
                 if let Some(version) = version {
-                    tracing::info!(%skill, digest = %version.digest, tools = version.offers.tools.len(), "skill ready");
+                    let (of, digest, tools) = (skill.clone(), version.digest, version.offers.tools.len());
+                    let ready = move || tracing::info!(skill = %of, %digest, tools, "skill ready");
+                    self.to_tell.push(Box::new(ready));
                     if let Some(old) = &slot.serving {
                         for tool in changed_tools(old, &version) {
                             tracing::warn!(%skill, %tool, was = %old.digest, now = %version.digest,
@@ -463,7 +469,7 @@ impl Keeper {
                     slot.serving = Some(version);
                     self.settings.metrics.count(Metric::SkillLoads, ["ok"]);
                 }
-                slot.enter(SkillState::Ready, now)
+                slot.enter(SkillState::Ready, now) || is_new
             }
             Err(Unloaded { reason, may_pass }) => {
                 if may_pass {
@@ -472,10 +478,12 @@ impl Keeper {
                 // What was loaded with other settings may have been granted more than counts now.
                 slot.serving = slot.serving.take().filter(|old| *old.settings == *self.settings.of(&skill));
                 let serving = slot.serving.as_ref().map(|old| old.digest.to_string());
-                tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"),
-                    "skill failed to load");
                 self.settings.metrics.count(Metric::SkillLoads, ["failed"]);
-                slot.enter(SkillState::Failed(reason), now)
+                slot.enter(SkillState::Failed(reason.clone()), now);
+                self.to_tell.push(Box::new(move || {
+                    tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"), "skill failed to load");
+                }));
+                true
             }
         }
     }
@@ -492,6 +500,7 @@ impl Keeper {
         self.owners = if self.settled { owners } else { AllOwners::default() };
         let catalog = Catalog { settled: self.settled, refused: self.refused.clone(), ..catalog };
         self.publish.send_replace(Arc::new(catalog));
+        self.to_tell.drain(..).for_each(|tell| tell());
     }
 }
 

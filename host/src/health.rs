@@ -157,7 +157,7 @@ impl Health {
         let now = self.clock.now();
         let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.is_some_and(|at| now.saturating_duration_since(at) < FRESH) {
-            return judge::journal(Ok(()));
+            return judge::journal(Ok(()), JOURNAL);
         }
         let check = match timeout(JOURNAL, self.recovery.check()).await {
             Ok(Ok(())) => Ok(()),
@@ -169,7 +169,7 @@ impl Health {
             Err(_) => Err(format!("it does not answer within {} s", JOURNAL.as_secs())),
         };
         *self.written.lock().unwrap_or_else(PoisonError::into_inner) = check.is_ok().then_some(now);
-        judge::journal(check)
+        judge::journal(check, JOURNAL)
     }
 
     /// What disk and memory have left. Beside the threads that serve: a disk behind a network may not answer.
@@ -207,7 +207,8 @@ impl Health {
             .filter(|skill| matches!(skill.state, SkillState::Failed(_)))
             .map(|skill| skill.name.to_string())
             .collect();
-        let ready = seen.catalog.skills.len() - failed.len();
+        let ready =
+            seen.catalog.skills.values().filter(|skill| matches!(skill.state, SkillState::Ready)).count();
         let mut parts = BTreeMap::from([
             ("journal", self.journal().await),
             ("disk", self.disk(seen.disk)),

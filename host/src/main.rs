@@ -15,5 +15,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    cli::run(cli::Cli::parse())
+    let code = cli::run(cli::Cli::parse());
+    // Whoever reads the log may have stopped to.
+    skillhost_telemetry::flush(std::time::Duration::from_secs(1));
+    code
 }

@@ -31,11 +31,11 @@ impl Shutdown {
         let began = self.clock.now();
         app.health.drain();
         app.dispatcher.close();
-        let (calls, under_way) = (app.dispatcher.in_flight(), app.dispatcher.under_way());
+        let (calls, tasks) = (app.dispatcher.in_flight(), app.dispatcher.tasks());
         tracing::info!(
             stage = "drain",
             calls,
-            under_way,
+            tasks,
             "shutdown: new calls are refused, those in flight go on"
         );
         if timeout(self.settings.drain, app.dispatcher.idle()).await.is_ok() {
@@ -43,12 +43,12 @@ impl Shutdown {
             return;
         }
         let (began, calls) = (self.clock.now(), app.dispatcher.in_flight());
-        let under_way = app.dispatcher.under_way();
-        tracing::warn!(stage = "cancel", calls, under_way, after = ?self.settings.drain, "shutdown: calls still in flight are ended");
+        let tasks = app.dispatcher.tasks();
+        tracing::warn!(stage = "cancel", calls, tasks, after = ?self.settings.drain, "shutdown: calls still in flight are ended");
         app.dispatcher.cut();
         let left = match timeout(self.settings.cancel, app.dispatcher.idle()).await {
             Ok(()) => 0,
-            Err(_) => app.dispatcher.under_way(),
+            Err(_) => app.dispatcher.tasks(),
         };
         let took_ms = self.since(began);
         if left == 0 {

@@ -103,7 +103,15 @@ fn a_taken_port_is_said_before_anything_starts() {
 
 #[test]
 fn a_network_address_needs_leave() {
-    let output = empty().run(&["serve", "--listen", "0.0.0.0:0"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("allow_unauthenticated_network"), "{}", stderr(&output));
+    for command in [&["serve", "--listen", "0.0.0.0:0"][..], &["config", "check", "--listen", "0.0.0.0:0"]] {
+        let output = empty().run(command);
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert!(stderr(&output).contains("allow_unauthenticated_network"), "{}", stderr(&output));
+    }
+    let host = empty().config("[admin]\ntoken = { file = \"missing\" }");
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["config", "check"]] {
+        let output = host.run(command);
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert!(stderr(&output).contains("admin.token"), "{}", stderr(&output));
+    }
 }

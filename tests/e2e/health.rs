@@ -156,6 +156,15 @@ fn a_host_whose_threads_are_stuck_does_not_live() {
         }
         // With nobody left who could answer, that is an answer, too.
         eventually(|| (asked(&host, &["--liveness"]).1 == Some(1)).then_some(()));
+        if !answers {
+            // Whoever stops it needs none of those threads.
+            signal(&server, "-TERM");
+            server.wait_log("the first signal", |line| {
+                line["message"].as_str().is_some_and(|text| text.contains("a second signal ends at once"))
+            });
+            signal(&server, "-TERM");
+            assert_eq!(server.wait(), Some(143));
+        }
     }
 }
 

@@ -38,11 +38,24 @@ fn what_is_logged_can_be_changed_while_the_host_runs() {
     let refused = host.run(&["log", "loud=very"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("loud"), "{refused:?}");
+    let refused = host.run(&["log", ""]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is empty"), "{refused:?}");
     assert_eq!(host.json(&["log", "--json"])["log"]["level"], "info,skillhost::guest=off", "nothing changed");
     assert_eq!(host.json(&["log", "--reset", "--json"])["log"]["level"], "warn");
     client.logs();
     client.call("text_word_count", args("a"));
     assert_eq!(client.close().1, Vec::<Value>::new());
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let host = crate::samples().config("[log]\nmax_per_second = 0");
+    let mut client = host.stdio_unread();
+    // Each leaves a line, and a pipe holds 64 KiB of them.
+    for _ in 0..400 {
+        client.call("text_word_count", args("a"));
+    }
+    assert_eq!(client.close().0, Some(0), "it ends, too");
 }
 
 #[test]

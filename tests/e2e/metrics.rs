@@ -120,6 +120,11 @@ fn everything_that_happens_is_counted() {
         ("skillhost_calls_total", &[("tool", "trap"), ("outcome", "trap")], 2.0),
         ("skillhost_calls_total", &[("tool", "trap"), ("outcome", "circuit-open")], 2.0),
         ("skillhost_calls_total", &[("skill", ""), ("tool", ""), ("outcome", "unknown-tool")], 1.0),
+        // One that must happen failed twice. That it goes on is what its client was told, and no success.
+        ("skillhost_calls_total", &[("tool", "flaky"), ("outcome", "transient")], 2.0),
+        ("skillhost_calls_total", &[("tool", "flaky"), ("outcome", "ok")], 1.0),
+        ("skillhost_dead_letter_runs_total", &[("outcome", "failed")], 1.0),
+        ("skillhost_dead_letter_runs_total", &[("outcome", "recovered")], 0.0),
         ("skillhost_attempts_total", &[("skill", "text"), ("outcome", "ok")], 3.0),
         ("skillhost_cache_requests_total", &[("result", "hit")], 1.0),
         (

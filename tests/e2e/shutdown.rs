@@ -136,7 +136,8 @@ fn a_second_signal_ends_at_once() {
 fn the_end_of_stdin_lets_calls_in_flight_be_answered() {
     let mut client = crate::samples().stdio();
     client.tools();
-    let call = client.begin_call("faulty_sleep", json!({"ms": 300}));
+    // Longer than the host waits for what was read last to begin.
+    let call = client.begin_call("faulty_sleep", json!({"ms": 1500}));
     client.end_input();
     assert_eq!(client.wait(call)["result"]["isError"], json!(false));
     assert_eq!(client.close().0, Some(0));
@@ -153,7 +154,7 @@ fn a_roll_back_stops_between_two_steps_and_the_next_host_goes_on() {
         sagas::{begin, step},
     };
     let host =
-        ledger("[shutdown]\ndrain = \"0s\"\n[skills.ledger]\nundo = { attempts = 9, delays = [\"1h\"] }");
+        ledger("[shutdown]\ndrain = \"1h\"\n[skills.ledger]\nundo = { attempts = 9, delays = [\"1h\"] }");
     let mut client = host.stdio();
     let saga = begin(&mut client, json!({}));
     for n in 0..4 {

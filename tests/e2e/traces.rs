@@ -272,7 +272,23 @@ fn a_dead_letter_that_is_run_again_is_linked_to_the_call_that_it_was() {
     assert_eq!(hex(&link.trace_id), TRACE);
     let linked = spans.iter().find(|span| span.span_id == link.span_id).expect("the call that it was");
     assert_eq!((linked.name.as_str(), hex(&linked.trace_id).as_str()), ("call", TRACE));
+    let failed = |span: &Span| span.status.as_ref().is_some_and(|status| status.code == 2);
+    // The first time it failed, though its client was told that it goes on.
+    assert_eq!((failed(linked), failed(letter)), (true, false));
     let mut lines = vec![];
     tree(&spans, &letter.span_id, 0, &mut lines);
     assert!(lines.iter().any(|line| line.trim() == "guest"), "{lines:?}");
+}
+
+/// Spans that no log line shows stand between the call and what its guest says.
+#[test]
+fn what_a_traced_guest_says_names_its_call() {
+    let collector = Collector::start();
+    let host = crate::samples().own_data().config(&collector.config());
+    let mut client = host.stdio();
+    let said = json!({"level": "info", "message": "said while it is traced"});
+    let result = client.call_with("faulty_log_line", said, traceparent(true));
+    let line = client.wait_log("what the guest says", |line| line["message"] == "said while it is traced");
+    assert_eq!(line["span"]["call_id"], result["_meta"]["skillhost/call_id"], "{line}");
+    assert_eq!(line["span"]["tool"], "faulty_log_line", "{line}");
 }

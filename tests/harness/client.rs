@@ -256,7 +256,7 @@ impl Client {
     /// Close stdin and wait for the end. Answers the exit code and the remaining log.
     pub fn close(mut self) -> (Option<i32>, Vec<Value>) {
         self.stdin = None;
-        let status = self.child.wait().expect("ends");
+        let status = crate::eventually(|| self.child.try_wait().expect("it is ours"));
         // Ends with the process: the other side of the pipe is closed.
         (status.code(), self.logs.iter().collect())
     }
@@ -334,7 +334,7 @@ impl Server {
 
     /// Wait for the process to end.
     pub fn wait(mut self) -> Option<i32> {
-        self.child.wait().expect("ends").code()
+        crate::eventually(|| self.child.try_wait().expect("it is ours")).code()
     }
 }
 

@@ -38,15 +38,16 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 /// When it does not happen.
+#[expect(clippy::disallowed_methods, reason = "how long a test waits is for the real clock to say")]
 pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    const EVERY: Duration = Duration::from_millis(10);
-    let mut left = PATIENCE;
+    // By the clock, since a look may take long itself.
+    let began = std::time::Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        std::thread::sleep(EVERY);
-        left = left.checked_sub(EVERY).expect("it did not happen");
+        assert!(began.elapsed() < PATIENCE, "it did not happen");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -227,6 +228,19 @@ impl Host {
     /// An MCP client over stdio.
     pub fn stdio(&self) -> Client {
         Client::start(self.command(&["stdio"]), Arc::clone(&self.root))
+    }
+
+    /// An MCP client over stdio whose log nobody reads: it goes into a pipe that soon is full.
+    pub fn stdio_unread(&self) -> Client {
+        let made =
+            Command::new("mkfifo").arg(self.root.path().join("log")).status().expect("mkfifo is there");
+        assert!(made.success());
+        let plain = self.command(&["stdio"]);
+        let mut command = Command::new("/bin/sh");
+        // Opened for both, since whoever only writes waits for a reader.
+        command.args(["-c", "exec \"$@\" 2<>log", "sh"]).arg(plain.get_program()).args(plain.get_args());
+        command.env_clear().current_dir(self.root.path());
+        Client::start(command, Arc::clone(&self.root))
     }
 
     /// The same of 2025-11-25, which can do this.

@@ -6,12 +6,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use skillhost_engine::check;
 
-use super::{Common, out};
-use crate::{
-    app::clock,
-    config::{Raw, Settings, effective, page, schema, split},
-    transport::Auth,
-};
+use super::{Common, out, serve};
+use crate::config::{Raw, Settings, effective, page, schema, split};
 
 #[derive(Debug, Args)]
 pub(super) struct Config {
@@ -71,11 +67,7 @@ impl Config {
             Command::Show { effective: None, json: true } => out::json(&raw.filled())?,
             Command::Show { effective: None, json: false } => out::text(&toml::to_string(&raw.filled())?)?,
             _ => {
-                Auth::open(
-                    &settings.http.auth,
-                    (&settings.http.listen.to_string(), settings.http.max_request),
-                    &clock(),
-                )?;
+                serve::check(&settings)?;
                 granted(&settings)?;
             }
         }

@@ -198,6 +198,9 @@ impl Common {
     }
 }
 
+/// How long the log's last lines may take when the process ends at once.
+const LAST_LINES: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// What a command tells of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
@@ -224,25 +227,32 @@ fn start(mut raw: Raw, told: Told) -> anyhow::Result<(Settings, Arc<Telemetry>)>
     Ok((settings, Arc::new(telemetry)))
 }
 
-/// Cancelled at the first SIGINT or SIGTERM; a second one ends the process at once.
+/// Cancelled at the first SIGINT or SIGTERM; a second one ends the process at once. On a thread of its own: when no other
+/// turns any more, it still must.
 fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = tokio_util::sync::CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
     let token = stop.clone();
-    tokio::spawn(async move {
+    let watch = async move {
         loop {
             let code = tokio::select! {
                 Some(()) = interrupt.recv() => 130,
                 Some(()) = terminate.recv() => 143,
             };
             if token.is_cancelled() {
+                skillhost_telemetry::flush(LAST_LINES);
                 std::process::exit(code);
             }
             tracing::info!("stopping; a second signal ends at once");
             token.cancel();
         }
-    });
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(watch))?;
     Ok(stop)
 }
 

@@ -31,6 +31,9 @@ pub(crate) enum ConfigError {
         /// Where it was said.
         at: Option<String>,
     },
+    /// It cannot be served by: what it names is not there, or it lets everybody in.
+    #[error("{0:#}")]
+    Serve(anyhow::Error),
     /// A variable of the environment.
     #[error("the environment variable {name}: {message}{}", .hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default())]
     Variable {

@@ -1,5 +1,7 @@
 //! When a part of the host is well. Pure: what is judged comes in.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use skillhost_pipeline::PolicyReport;
 
@@ -150,10 +152,11 @@ pub(crate) fn sagas(stuck: u64) -> Part {
 }
 
 /// The journal: without it nothing that must not be lost can begin.
-pub(crate) fn journal(check: Result<(), String>) -> Part {
+pub(crate) fn journal(check: Result<(), String>, within: Duration) -> Part {
+    let seen = serde_json::json!({"writes_within_seconds": within.as_secs()});
     match check {
-        Ok(()) => Part::default(),
-        Err(message) => Part { status: Status::Critical, message: Some(message), ..Part::default() },
+        Ok(()) => Part { seen, ..Part::default() },
+        Err(message) => Part { status: Status::Critical, message: Some(message), seen },
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(dead_letters(0, 80, 100).status, Status::Warning);
         assert_eq!((sagas(0).status, sagas(1).status), (Status::Ok, Status::Warning));
         assert_eq!(skills(&["a".into()], 3).message.unwrap(), "cannot be loaded: a; see `skillhost list`");
-        assert_eq!(journal(Err("full".into())).status, Status::Critical);
+        assert_eq!(journal(Err("full".into()), Duration::from_secs(2)).status, Status::Critical);
     }
 
     #[test]

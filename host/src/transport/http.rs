@@ -38,7 +38,12 @@ const FLUSH: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// With advice, when the port is taken, or the address is open to a network without leave.
-pub(crate) async fn bind(settings: &HttpSettings) -> anyhow::Result<TcpListener> {
+pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| explain(listen, &error))
+}
+
+/// Refuse to let everybody in who reaches an address.
+pub(crate) fn check(settings: &HttpSettings) -> anyhow::Result<()> {
     let listen = settings.listen;
     let open = settings.allow_unauthenticated_network || settings.auth.is_asked();
     if !listen.ip().is_loopback() && !open {
@@ -48,7 +53,7 @@ pub(crate) async fn bind(settings: &HttpSettings) -> anyhow::Result<TcpListener>
              `server.allow_unauthenticated_network = true` if something in front authenticates"
         );
     }
-    TcpListener::bind(listen).await.map_err(|error| explain(listen, &error))
+    Ok(())
 }
 
 fn explain(listen: SocketAddr, error: &io::Error) -> anyhow::Error {

@@ -343,6 +343,7 @@ mod tests {
             stands_in: None,
             replayed: false,
             standing: None,
+            failed: None,
             changed: false,
             rollback: None,
             settled: false,

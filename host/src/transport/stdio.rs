@@ -38,22 +38,18 @@ pub(crate) async fn serve(app: &App, shutdown: &Shutdown, stop: CancellationToke
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         // It failed, or the client said nothing at all, or went away altogether.
-        ended = &mut serving => ended?,
-        () = stop.cancelled() => {
+        ended = &mut serving => {
+            ended?;
+            // What its calls did is taken back before the host is gone, too.
             shutdown.drain(app).await;
-            drained.cancel();
-            return serving.await;
+            return Ok(());
         }
-        () = closed.cancelled() => {
-            tracing::info!("stdin has ended");
-            shutdown.drain(app).await;
-            drained.cancel();
-            serving.await?;
-        }
+        () = stop.cancelled() => {}
+        () = closed.cancelled() => tracing::info!("stdin has ended"),
     }
-    // What the calls of a client that is gone did is taken back before the host is gone, too.
     shutdown.drain(app).await;
-    Ok(())
+    drained.cancel();
+    serving.await
 }
 
 async fn served(app: &App, closed: CancellationToken, drained: CancellationToken) -> anyhow::Result<()> {

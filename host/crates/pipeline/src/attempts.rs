@@ -24,7 +24,7 @@ use crate::{
     asking, attempt, cancelled,
     concurrency::Slot,
     events::{Whose, told},
-    log::outcome,
+    log::End,
     registry::{CallerState, SkillState, ToolState},
     scope::{Notes, Scope},
     validation::Checks,
@@ -114,9 +114,8 @@ impl Attempts<'_> {
             call.attempt = self.earlier.saturating_add(tally.attempts);
             let span = skillhost_telemetry::span!("attempt", attempt = call.attempt);
             let result = self.one(call.clone(), permits, tally).instrument(span.clone()).await;
-            let outcome = outcome(
-                result.as_ref().map(|outcome| matches!(outcome, Outcome::Reply(reply) if reply.is_error)),
-            );
+            let is_error = |outcome: &Outcome| matches!(outcome, Outcome::Reply(reply) if reply.is_error);
+            let outcome = End::from(result.as_ref().map(is_error)).word();
             if let Err(failure) = &result {
                 trace::failed(&span, failure.kind.code());
             }

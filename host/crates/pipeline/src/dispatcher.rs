@@ -152,9 +152,9 @@ impl Dispatcher {
         self.awaited.load(Ordering::Relaxed)
     }
 
-    /// Everything that is under way: the same with what goes on by itself, and what is being taken back.
+    /// What must end before nothing is under way: calls, the work of those that are written down, what is being taken back.
     #[must_use]
-    pub fn under_way(&self) -> usize {
+    pub fn tasks(&self) -> usize {
         self.calls.len()
     }
 
@@ -448,6 +448,8 @@ struct Run {
     held: Option<CallId>,
     replayed: bool,
     standing: Option<Standing>,
+    /// Why this round did not succeed, where the answer is that the call goes on.
+    failed: Option<Failure>,
     rollback: Option<RolledBack>,
     /// Whether something of it stays, when it failed and was taken back.
     effect: Option<Effect>,

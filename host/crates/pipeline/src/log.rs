@@ -71,20 +71,44 @@ impl Drop for Counted {
     }
 }
 
-/// How a call ended, in a word.
-pub(crate) fn outcome(result: Result<bool, &Failure>) -> &'static str {
-    match result {
-        Ok(true) => "is-error",
-        Ok(false) => "ok",
-        Err(failure) => failure.kind.code(),
+/// How a call, or a round of one, ended.
+#[derive(Clone, Copy)]
+pub(crate) enum End<'a> {
+    /// Its tool answered; whether with "no".
+    Replied {
+        is_error: bool,
+    },
+    /// Nobody knows yet: its client is told that it goes on.
+    Accepted,
+    Failed(&'a Failure),
+}
+
+impl End<'_> {
+    /// In a word, as metrics and log lines have it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Replied { is_error: true } => "is-error",
+            Self::Replied { is_error: false } => "ok",
+            Self::Accepted => "accepted",
+            Self::Failed(failure) => failure.kind.code(),
+        }
+    }
+}
+
+impl<'a> From<Result<bool, &'a Failure>> for End<'a> {
+    fn from(result: Result<bool, &'a Failure>) -> Self {
+        match result {
+            Ok(is_error) => Self::Replied { is_error },
+            Err(failure) => Self::Failed(failure),
+        }
     }
 }
 
 /// What a trace shows of a call's end.
-pub(crate) fn traced(span: &Span, result: Result<bool, &Failure>, tally: &Tally) {
-    match result {
-        Ok(false) => {}
-        _ => trace::failed(span, outcome(result)),
+pub(crate) fn traced(span: &Span, end: End<'_>, tally: &Tally) {
+    match end {
+        End::Replied { is_error: false } | End::Accepted => {}
+        _ => trace::failed(span, end.word()),
     }
     if tally.attempts > 0 {
         trace::note(span, "skillhost.attempts", i64::from(tally.attempts));
@@ -105,8 +129,8 @@ pub(crate) fn logged(text: &str, entry: &Entry, policy: &ToolPolicy) -> String {
     bounded(value.to_string(), MAX_ARGUMENTS)
 }
 
-/// One line a call, at a level that fits; of one that did not fail, whether its tool answered "no".
-pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option<Duration>, took: Duration) {
+/// One line a call, at a level that fits.
+pub(crate) fn told(end: End<'_>, tally: &Tally, cached: Option<Duration>, took: Duration) {
     let Tally { usage, attempts: attempt, findings, .. } = tally;
     let (fuel, memory) = (usage.fuel, usage.memory);
     let (took_ms, queued_ms) = (millis(took), millis(usage.queued));
@@ -114,9 +138,9 @@ pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option
         let Findings { hidden, escapes, instructions } = *findings;
         tracing::warn!(hidden, escapes, instructions, "the skill's answer held what the filter looks for");
     }
-    match result {
-        Ok(_) => {
-            let outcome = outcome(result);
+    let outcome = end.word();
+    match end {
+        End::Replied { .. } | End::Accepted => {
             let cached = cached.is_some();
             // From two places: a flood of what went well hides none that did not.
             if outcome == "ok" {
@@ -125,8 +149,8 @@ pub(crate) fn told(result: Result<bool, &Failure>, tally: &Tally, cached: Option
                 tracing::info!(outcome, attempt, cached, took_ms, queued_ms, fuel, memory, "call done");
             }
         }
-        Err(failure) => {
-            let (outcome, reason) = (failure.kind.code(), &failure.message);
+        End::Failed(failure) => {
+            let reason = &failure.message;
             match failure.kind {
                 FailureKind::Internal => {
                     tracing::error!(

@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Access, CallId, Caller, ClientFeatures, ClientLink, Completing, Digest, Effect, Failure, Invoke, Outcome,
-    Reply, SagaId, Usage,
+    Access, CallId, Caller, ClientFeatures, ClientLink, Completing, Digest, Effect, Failure, FailureKind,
+    Invoke, Outcome, Reply, SagaId, Usage,
 };
 use skillhost_journal::{Lease, Priority};
 use skillhost_policy::{ArgumentBounds, Findings};
@@ -213,6 +213,8 @@ pub struct Response {
     pub replayed: bool,
     /// Where the call is, when this is not its end or not the end that was hoped for.
     pub standing: Option<Standing>,
+    /// Why its last run did not succeed, where the reply is that it goes on.
+    pub failed: Option<FailureKind>,
     /// What taking back what it did came to, when it failed.
     pub rollback: Option<RolledBack>,
     /// Whether what became of the call was written down.
@@ -246,6 +248,7 @@ impl Response {
             changed: false,
             replayed: false,
             standing: None,
+            failed: None,
             rollback: None,
             settled: false,
             undoable: false,

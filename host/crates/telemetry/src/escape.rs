@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use crate::writer;
+
 /// stderr, for one event a writer.
 pub(crate) fn stderr() -> impl Write {
-    Escape { inner: io::stderr() }
+    Escape { inner: writer::stderr() }
 }
 
 struct Escape<W> {

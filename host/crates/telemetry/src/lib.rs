@@ -9,6 +9,7 @@ mod log;
 pub mod metric;
 mod metrics;
 pub mod trace;
+mod writer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ pub use log::{Format, LogControl, LogError, check};
 pub use metric::Metric;
 pub use metrics::{Metrics, Sample, ToolLabels};
 pub use opentelemetry::KeyValue as Label;
+pub use writer::flush;
 
 /// A span that is for traces alone. It costs a look when nobody collects, or its trace is not sampled.
 #[macro_export]
@@ -125,7 +127,7 @@ impl Telemetry {
     /// Log lines that were left out so far.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        self.flood.as_ref().map_or(0, Flood::left_out)
+        self.flood.as_ref().map_or(0, Flood::left_out) + writer::lost()
     }
 
     /// Send what was not sent yet, for as long as `patience`. Blocks.

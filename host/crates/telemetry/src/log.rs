@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, Layer, Registry, filter::FilterExt as _, fmt, reload};
 
-use crate::{escape, flood::Flood};
+use crate::{escape, flood::Flood, writer};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,11 @@ pub enum LogError {
         /// Why.
         error: tracing_subscriber::filter::ParseError,
     },
+    /// Nothing at all.
+    #[error(
+        "the log level is empty. Use error, warn, info, debug or trace, or target=level pairs; `off` logs nothing"
+    )]
+    Empty,
     /// Started twice.
     #[error("logging was started already")]
     Twice,
@@ -46,6 +51,10 @@ pub fn check(filter: &str) -> Result<(), LogError> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    // Nothing would silence all, and is what a variable holds that nobody set.
+    if filter.trim().is_empty() {
+        return Err(LogError::Empty);
+    }
     // Of the protocol library only what is wrong: at `info` it logs whole messages. Spans that are for traces alone would
     // hide the call's own from its lines. Each can be asked for by name.
     EnvFilter::try_new(format!("rmcp=warn,opentelemetry=warn,{}=off,{filter}", crate::trace::TARGET))
@@ -101,7 +110,7 @@ pub(crate) fn layer(format: Format, filter: &str, flood: Flood) -> Result<(Lines
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .with_writer(std::io::stderr)
+            .with_writer(writer::stderr)
             .with_filter(written)
             .boxed(),
         Format::Pretty => {

@@ -100,7 +100,7 @@ metrics! {
         ["mcp.method.name", "gen_ai.tool.name", "error.type", "network.transport", "mcp.protocol.version"],
         "Requests of clients, from the transport and back.";
     Calls: counted Kind::Counter, "skillhost.calls" "", ["skill", "tool", "outcome"],
-        "Calls by how they ended: ok, is-error, or the kind of the failure.";
+        "Calls by how they ended: ok, is-error, or the kind of the failure; accepted when nobody knows yet and it goes on.";
     CallsInFlight: observed Kind::Gauge, "skillhost.calls_in_flight" "", [], "Calls that are under way.";
     CallDuration: counted Kind::Histogram(CALL), "skillhost.call.duration" "s", ["skill"],
         "Calls from the pipeline's door and back: waits, attempts, journal.";
@@ -153,7 +153,7 @@ metrics! {
     Skills: observed Kind::Gauge, "skillhost.skills" "", ["state"], "Skills: waiting, compiling, ready, failed.";
     SkillLoads: counted Kind::Counter, "skillhost.skill.loads" "", ["result"], "Versions of skills that were loaded: ok or failed.";
     Compile: counted Kind::Histogram(COMPILE), "skillhost.compile.duration" "s", [], "Compiling a component, its turn not counted.";
-    LogSuppressed: observed Kind::Counter, "skillhost.log.suppressed" "", [], "Log lines that were left out of a flood.";
+    LogSuppressed: observed Kind::Counter, "skillhost.log.suppressed" "", [], "Log lines that were left out of a flood, or lost since nobody read stderr.";
     Health: observed Kind::Gauge, "skillhost.health.status" "", ["part"], "0 well, 1 a warning, 2 critical.";
     Ready: observed Kind::Gauge, "skillhost.ready" "", [], "1 when the host takes calls.";
     Uptime: observed Kind::Gauge, "skillhost.uptime" "s", [], "Since the host started.";

@@ -20,7 +20,7 @@ use crate::{
     Asking, FeatureRequest, FeatureResponse, Wanted,
     asking::{About, Opened, Purpose},
     attempts::Tally,
-    log::{Dropped, told, traced},
+    log::{Dropped, End, told, traced},
 };
 
 /// Bytes of all arguments of a prompt, or of what is completed.
@@ -73,9 +73,9 @@ impl Dispatcher {
         let effect = if tally.usage.started { Effect::Unknown } else { Effect::None };
         let result = result.map_err(|failure| self.shutting_down(failure, effect));
         let took = self.clock.now().saturating_duration_since(began);
-        let ended = result.as_ref().map(|_| false);
-        traced(&span, ended, &tally);
-        span.in_scope(|| told(ended, &tally, None, took));
+        let end = End::from(result.as_ref().map(|_| false));
+        traced(&span, end, &tally);
+        span.in_scope(|| told(end, &tally, None, took));
         FeatureResponse { id, correlation_id, result, asked }
     }
 

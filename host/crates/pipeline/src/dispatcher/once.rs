@@ -15,9 +15,9 @@ use tracing::{Instrument as _, Span, field};
 
 use super::{Dispatcher, RESTART, Run, effect_of};
 use crate::{
-    Given, Request, Response, agents,
+    Given, Request, Response, Standing, agents,
     asking::Purpose,
-    log::{Dropped, outcome, told, traced},
+    log::{Dropped, End, told, traced},
 };
 
 impl Dispatcher {
@@ -84,6 +84,7 @@ impl Dispatcher {
             held,
             replayed,
             standing,
+            failed,
             rollback,
             effect,
             settled,
@@ -101,10 +102,16 @@ impl Dispatcher {
             recovery.unspend(opened).await;
         }
         let took = self.clock.now().saturating_duration_since(began);
-        let ended = result.as_ref().map(|reply| reply.is_error);
-        counted.end(&self.settings.metrics, outcome(ended), took);
-        traced(&span, ended, &tally);
-        span.in_scope(|| told(ended, &tally, cached, took));
+        let goes_on = standing.as_ref().is_some_and(Standing::goes_on);
+        let end = match (&failed, &result) {
+            // That it goes on is what its client is told; how this round ended is another thing.
+            (Some(failure), _) | (None, Err(failure)) => End::Failed(failure),
+            (None, Ok(_)) if goes_on => End::Accepted,
+            (None, Ok(reply)) => End::Replied { is_error: reply.is_error },
+        };
+        counted.end(&self.settings.metrics, end.word(), took);
+        traced(&span, end, &tally);
+        span.in_scope(|| told(end, &tally, cached, took));
         Response {
             id: held.unwrap_or(id),
             correlation_id,
@@ -118,6 +125,7 @@ impl Dispatcher {
             changed: tally.changed,
             replayed,
             standing,
+            failed: failed.map(|failure| failure.kind),
             rollback,
             settled,
             undoable,

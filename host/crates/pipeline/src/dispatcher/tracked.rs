@@ -229,7 +229,11 @@ impl Dispatcher {
             self.rolled(id, rolling, recovery, again || task, through.cancel, run).await;
         }
         match (&run.standing, result) {
-            (Some(standing), Err(_)) if standing.goes_on() => Ok(standing.reply(promises)),
+            (Some(standing), Err(failure)) if standing.goes_on() => {
+                let reply = standing.reply(promises);
+                run.failed = Some(failure);
+                Ok(reply)
+            }
             (_, result) => result,
         }
     }

@@ -10,7 +10,7 @@ use skillhost_core::{CallId, ClientFeatures, Effect, Failure, FailureKind, NoCli
 use skillhost_journal::{Delivery, JournalError, Lease, Record};
 use skillhost_telemetry::{
     Metric,
-    trace::{Place, Root},
+    trace::{self, Place, Root},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -135,7 +135,13 @@ impl Recovery {
                     )
                 });
                 let run = Arc::clone(self).run(dispatcher, lease, record, turn);
-                tokio::spawn(run.instrument(span).instrument(root));
+                let (letter, whole) = (span.clone(), root.clone());
+                let told = async move {
+                    if let Err(kind) = run.await {
+                        [letter, whole].iter().for_each(|span| trace::failed(span, kind.code()));
+                    }
+                };
+                tokio::spawn(told.instrument(span).instrument(root));
             }
         }
         let next =
@@ -144,14 +150,14 @@ impl Recovery {
         Ok(until_due.unwrap_or(POLL).clamp(Duration::from_millis(1), POLL))
     }
 
-    /// One letter, through the whole pipeline.
+    /// One letter, through the whole pipeline. Answers why it did not succeed.
     async fn run(
         self: Arc<Self>,
         dispatcher: Arc<Dispatcher>,
         lease: Lease,
         record: Record,
         turn: OwnedSemaphorePermit,
-    ) {
+    ) -> Result<(), FailureKind> {
         let (id, attempt) = (record.id, record.attempts.saturating_add(1));
         tracing::info!(call_id = %id, step = "retried", attempt, "recovery");
         let before = Before {
@@ -164,16 +170,23 @@ impl Recovery {
             gives_up: record.gives_up,
             attended: false,
         };
-        let (result, effect, settled) = match self.request(&dispatcher, lease, before, &record).await {
-            Err(failure) => (Err(failure), Effect::None, false),
+        let (result, failed, effect, settled) = match self.request(&dispatcher, lease, before, &record).await
+        {
+            Err(failure) => (Err(failure), None, Effect::None, false),
             Ok(request) => {
                 let response = dispatcher.call(request).await;
-                (response.result, response.effect, response.settled)
+                (response.result, response.failed, response.effect, response.settled)
             }
         };
-        let outcome = if result.is_ok() { "recovered" } else { "failed" };
+        // That it is run again is an answer, and no success.
+        let ended = match (&result, failed) {
+            (Err(failure), _) => Err(failure.kind),
+            (Ok(_), Some(kind)) => Err(kind),
+            (Ok(_), None) => Ok(()),
+        };
+        let outcome = if ended.is_ok() { "recovered" } else { "failed" };
         self.metrics().count(Metric::DeadLetterRuns, [outcome]);
-        if result.is_ok() {
+        if ended.is_ok() {
             tracing::info!(call_id = %id, correlation_id = record.correlation_id, tool = record.tool, step = "recovered", attempt, "recovery");
         }
         // It was turned away before it began.
@@ -185,6 +198,7 @@ impl Recovery {
         }
         drop(turn);
         self.due.notify_one();
+        ended
     }
 
     async fn request(

@@ -249,7 +249,7 @@ fn without_a_token_there_is_no_admin_api_over_tcp() {
         let host = recording("[admin]\ntoken = { file = \"token\" }");
         fs::write(host.root().join("token"), token).unwrap();
         let output = host.run(&["serve", "--listen", "127.0.0.1:0"]);
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("16 to 4096"), "{output:?}");
     }
 }

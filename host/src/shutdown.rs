@@ -26,11 +26,15 @@ impl Shutdown {
         Self { settings, clock, until: None, failed: false }
     }
 
-    /// Refuse what is new, let go on what runs, and end it when its time is over.
-    pub(crate) async fn drain(&self, app: &App) {
+    /// Refuse what is new, once what was `read` before has begun; let go on what runs, and end it when its time is over.
+    pub(crate) async fn drain(&self, app: &App, read: impl Future<Output = ()>) {
         let began = self.clock.now();
         app.health.drain();
-        app.dispatcher.close();
+        let idle = async {
+            read.await;
+            app.dispatcher.close();
+            app.dispatcher.idle().await;
+        };
         let (calls, tasks) = (app.dispatcher.in_flight(), app.dispatcher.tasks());
         tracing::info!(
             stage = "drain",
@@ -38,7 +42,7 @@ impl Shutdown {
             tasks,
             "shutdown: new calls are refused, those in flight go on"
         );
-        if timeout(self.settings.drain, app.dispatcher.idle()).await.is_ok() {
+        if timeout(self.settings.drain, idle).await.is_ok() {
             tracing::info!(stage = "drain", took_ms = self.since(began), "shutdown: no call is in flight");
             return;
         }

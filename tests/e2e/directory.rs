@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, os::unix::fs::symlink};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use skillhost_e2e::{Client, component, eventually, faulty};
 
 use crate::{empty, hostile_files::slow_component, samples};
@@ -88,6 +88,19 @@ fn a_touched_file_is_not_loaded_again() {
         line["message"] == "skill ready" && line["skill"] == "words"
     });
     assert_eq!(loaded, 1);
+}
+
+#[test]
+fn a_skill_that_is_whole_again_is_told_though_it_never_stopped_to_serve() {
+    let host = samples();
+    let mut client = host.stdio();
+    client.tools();
+    let of_text = |line: &Value, message: &str| line["skill"] == "text" && line["message"] == message;
+    client.wait_log("it serves", |line| of_text(line, "skill ready"));
+    host.put("text.wasm", b"garbage");
+    client.wait_log("it is broken", |line| of_text(line, "skill failed to load"));
+    host.put("text.wasm", &component("text.wasm"));
+    client.wait_log("it is whole again", |line| of_text(line, "skill ready"));
 }
 
 #[test]

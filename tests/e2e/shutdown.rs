@@ -110,6 +110,7 @@ fn what_never_ends_is_ended_answered_and_none_is_lost() {
     assert!(cut.is_some(), "{stages:?}");
     assert_eq!(server.wait(), Some(0), "everything was in order");
     let letters = host.json(&["dlq", "list", "--json", "--limit", "100"]);
+    assert!(!letters.to_string().contains("the client gave up"), "it did not: {letters}");
     let ids: Vec<_> =
         letters["letters"].as_array().unwrap().iter().map(|letter| letter["id"].as_str().unwrap()).collect();
     kept.sort();
@@ -140,6 +141,68 @@ fn the_end_of_stdin_lets_calls_in_flight_be_answered() {
     let call = client.begin_call("faulty_sleep", json!({"ms": 1500}));
     client.end_input();
     assert_eq!(client.wait(call)["result"]["isError"], json!(false));
+    assert_eq!(client.close().0, Some(0));
+}
+
+#[test]
+fn who_stops_reading_does_not_keep_the_host_from_ending() {
+    for by_signal in [false, true] {
+        let host = crate::samples();
+        let mut child = host.command(&["stdio"]);
+        let piped = || std::process::Stdio::piped();
+        let mut child = child.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut send = |message: Value| {
+            std::io::Write::write_all(&mut stdin, format!("{message}\n").as_bytes()).unwrap()
+        };
+        let info = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "e2e", "version": "1"}});
+        send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": info}));
+        send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        // A pipe holds 64 KiB, and each answer is half of that.
+        let text = "x".repeat(30_000);
+        for id in 1..=20 {
+            let params = json!({"name": "faulty_echo", "arguments": {"text": text}});
+            send(json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}));
+        }
+        // All have ended, as far as the host can tell.
+        let log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+        let done = log.map(Result::unwrap).filter(|line| line.contains("call done"));
+        assert_eq!(done.take(20).count(), 20);
+        if by_signal {
+            assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        } else {
+            drop(stdin);
+        }
+        let ended = eventually(|| child.try_wait().unwrap());
+        assert_eq!(ended.code(), Some(0), "by a signal: {by_signal}");
+    }
+}
+
+#[test]
+fn a_client_that_never_came_is_no_failure() {
+    let host = crate::samples();
+    let mut command = host.command(&["stdio"]);
+    assert_eq!(command.stdin(std::process::Stdio::null()).output().unwrap().status.code(), Some(0));
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    assert!(log.any(|line| line.unwrap().contains("skill ready")), "it runs");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(eventually(|| child.try_wait().unwrap()).code(), Some(0));
+}
+
+/// Compiling takes longer than anything else: the skills are not there yet when stdin ends.
+#[test]
+fn what_was_read_before_stdin_ended_is_answered_also_while_skills_are_loaded() {
+    let host = crate::samples().own_data();
+    let mut client = host.stdio();
+    let call = |n: usize| json!({"text": "a".repeat(n + 1)});
+    let calls: Vec<_> = (0..20).map(|n| client.begin_call("text_word_count", call(n))).collect();
+    client.end_input();
+    for call in calls {
+        let answer = client.wait(call);
+        assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
+    }
     assert_eq!(client.close().0, Some(0));
 }
 

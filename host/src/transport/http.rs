@@ -1,6 +1,6 @@
 //! MCP over streamable HTTP.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::ready, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::{
@@ -122,7 +122,7 @@ pub(crate) async fn serve(
     let mut served = pin!(served.into_future());
     tokio::select! {
         result = &mut served => return result.context("the HTTP server failed"),
-        () = async { stop.cancelled().await; shutdown.drain(app).await } => {}
+        () = async { stop.cancelled().await; shutdown.drain(app, ready(())).await } => {}
     }
     drained.cancel();
     // Replies go out by themselves; what is left then are streams without end.

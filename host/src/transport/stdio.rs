@@ -3,13 +3,15 @@
 //! rmcp's own transport ignores lines it cannot parse and drops lines over its bound, so that the client
 //! waits for ever. This one answers them, by their id where one can be found.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::ready, io, sync::Arc, time::Duration};
 
 use futures::{SinkExt, StreamExt as _};
 use rmcp::{
     ErrorData, RoleServer, ServiceExt as _,
-    model::JsonRpcMessage,
-    service::{RxJsonRpcMessage, TxJsonRpcMessage},
+    model::{
+        ClientNotification, ClientRequest, JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId,
+    },
+    service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage},
     transport::Transport,
 };
 use tokio::{
@@ -26,38 +28,58 @@ use tokio_util::{
 use super::{McpServer, refusal};
 use crate::{app::App, shutdown::Shutdown};
 
-/// How long what was read last may take to begin, once stdin has ended.
-const BEGIN: Duration = Duration::from_millis(500);
+/// How long the last answers may take to be written. Whoever is to read them may have stopped to.
+const FLUSH: Duration = Duration::from_secs(2);
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
 
 /// Serve one client until stdin ends, or `stop` is cancelled; either way calls in flight are let end.
 pub(crate) async fn serve(app: &App, shutdown: &Shutdown, stop: CancellationToken) -> anyhow::Result<()> {
     let (closed, drained) = (CancellationToken::new(), CancellationToken::new());
-    let serving = served(app, closed.clone(), drained.clone());
+    let owed = watch::Sender::new(HashSet::new());
+    let mut answered = owed.subscribe();
+    let serving = served(app, closed.clone(), drained.clone(), owed);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         // It failed, or the client said nothing at all, or went away altogether.
         ended = &mut serving => {
             ended?;
             // What its calls did is taken back before the host is gone, too.
-            shutdown.drain(app).await;
+            shutdown.drain(app, ready(())).await;
             return Ok(());
         }
-        () = stop.cancelled() => {}
-        () = closed.cancelled() => tracing::info!("stdin has ended"),
+        () = stop.cancelled() => shutdown.drain(app, ready(())).await,
+        () = closed.cancelled() => {
+            tracing::info!("stdin has ended");
+            // What was read by then is answered, and not refused, also when its skill is still being loaded.
+            let answered = async { drop(answered.wait_for(HashSet::is_empty).await) };
+            shutdown.drain(app, answered).await;
+        }
     }
-    shutdown.drain(app).await;
     drained.cancel();
-    serving.await
+    match timeout(FLUSH, serving).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            tracing::warn!("stdout is not read: the last answers are left unwritten");
+            Ok(())
+        }
+    }
 }
 
-async fn served(app: &App, closed: CancellationToken, drained: CancellationToken) -> anyhow::Result<()> {
+/// Requests that were read and are not answered.
+type Owed = watch::Sender<HashSet<RequestId>>;
+
+async fn served(
+    app: &App,
+    closed: CancellationToken,
+    drained: CancellationToken,
+    owed: Owed,
+) -> anyhow::Result<()> {
     let transport = Lines {
         begun: false,
         closed,
         drained: drained.clone(),
-        owed: watch::Sender::new(0),
+        owed,
         input: FramedRead::new(tokio::io::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(tokio::io::stdout(), LinesCodec::new()))),
     };
@@ -65,7 +87,7 @@ async fn served(app: &App, closed: CancellationToken, drained: CancellationToken
     let service = match Box::pin(server.serve_with_ct(transport, drained)).await {
         Ok(service) => service,
         // A client that goes away before it said anything is no error.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
     service.waiting().await?;
@@ -89,8 +111,7 @@ struct Lines {
     closed: CancellationToken,
     /// Cancelled when there is nothing left to answer.
     drained: CancellationToken,
-    /// Requests that were read and are not answered.
-    owed: watch::Sender<usize>,
+    owed: Owed,
     input: FramedRead<Stdin, Codec>,
     output: Arc<Mutex<FramedWrite<Stdout, LinesCodec>>>,
 }
@@ -120,6 +141,29 @@ impl Decoder for Codec {
     }
 }
 
+impl Lines {
+    /// Note what is owed from now on, and what is not any more.
+    fn note(&self, message: &RxJsonRpcMessage<RoleServer>) {
+        match message {
+            // Who listens is answered when there is nothing more to hear.
+            JsonRpcMessage::Request(JsonRpcRequest {
+                request: ClientRequest::SubscriptionsListenRequest(_),
+                ..
+            }) => {}
+            JsonRpcMessage::Request(request) => {
+                self.owed.send_if_modified(|owed| owed.insert(request.id.clone()));
+            }
+            JsonRpcMessage::Notification(JsonRpcNotification {
+                notification: ClientNotification::CancelledNotification(given_up),
+                ..
+            }) => {
+                self.owed.send_if_modified(|owed| owed.remove(&given_up.params.request_id));
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Transport<RoleServer> for Lines {
     type Error = io::Error;
 
@@ -131,8 +175,13 @@ impl Transport<RoleServer> for Lines {
         async move {
             let line = serde_json::to_string(&message)?;
             output.lock().await.send(line).await.map_err(io::Error::other)?;
-            if matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) {
-                owed.send_modify(|owed| *owed = owed.saturating_sub(1));
+            let answered = match &message {
+                JsonRpcMessage::Response(response) => Some(&response.id),
+                JsonRpcMessage::Error(error) => error.id.as_ref(),
+                _ => None,
+            };
+            if let Some(id) = answered {
+                owed.send_if_modified(|owed| owed.remove(id));
             }
             Ok(())
         }
@@ -142,8 +191,6 @@ impl Transport<RoleServer> for Lines {
         loop {
             let Some(next) = self.input.next().await else {
                 if reader_is_there() {
-                    // What was read last may not have begun yet: it would be refused.
-                    let _ = timeout(BEGIN, self.owed.subscribe().wait_for(|owed| *owed == 0)).await;
                     self.closed.cancel();
                     self.drained.cancelled().await;
                 }
@@ -166,9 +213,7 @@ impl Transport<RoleServer> for Lines {
                     Ok(message) => {
                         self.begun |= matches!(message, JsonRpcMessage::Request(_));
                         if self.begun {
-                            if matches!(message, JsonRpcMessage::Request(_)) {
-                                self.owed.send_modify(|owed| *owed += 1);
-                            }
+                            self.note(&message);
                             return Some(message);
                         }
                         tracing::debug!("a message before the first request was left out");

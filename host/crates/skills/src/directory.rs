@@ -455,11 +455,13 @@ impl Keeper {
         };
         match result {
             Ok(version) => {
-                let is_new = version.is_some();
-                if let Some(version) = version {
-                    let (of, digest, tools) = (skill.clone(), version.digest, version.offers.tools.len());
+                let is_new = std::mem::take(&mut slot.ill) | version.is_some();
+                if let Some(serves) = version.as_ref().or(slot.serving.as_ref()).filter(|_| is_new) {
+                    let (of, digest, tools) = (skill.clone(), serves.digest, serves.offers.tools.len());
                     let ready = move || tracing::info!(skill = %of, %digest, tools, "skill ready");
                     self.to_tell.push(Box::new(ready));
+                }
+                if let Some(version) = version {
                     if let Some(old) = &slot.serving {
                         for tool in changed_tools(old, &version) {
                             tracing::warn!(%skill, %tool, was = %old.digest, now = %version.digest,
@@ -480,6 +482,7 @@ impl Keeper {
                 let serving = slot.serving.as_ref().map(|old| old.digest.to_string());
                 self.settings.metrics.count(Metric::SkillLoads, ["failed"]);
                 slot.enter(SkillState::Failed(reason.clone()), now);
+                slot.ill = true;
                 self.to_tell.push(Box::new(move || {
                     tracing::warn!(%skill, reason, still_serving = serving.as_deref().unwrap_or("nothing"), "skill failed to load");
                 }));

@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     /// When to load the same file again.
     pub(crate) retry_at: Option<Instant>,
     retries: u32,
+    /// Whether the last word on it was that it cannot be loaded.
+    pub(crate) ill: bool,
 }
 
 /// Loading the same file again, in seconds after each failure.
@@ -52,6 +54,7 @@ impl Slot {
             loading: None,
             retry_at: None,
             retries: 0,
+            ill: false,
         }
     }
 

@@ -14,6 +14,9 @@ use std::{
 /// Bytes of lines that wait. Further ones are lost.
 const MOST: usize = 4 << 20;
 
+/// How long to wait before a pipe that takes nothing now is tried again.
+const AGAIN: Duration = Duration::from_millis(10);
+
 /// The lines of this process.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
@@ -84,9 +87,9 @@ impl Lines {
                 waiting.bytes = 0;
                 (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.untold))
             };
+            let mut unwritten = 0;
             for line in lines {
-                // Nobody is there to be told.
-                let _ = to.write_all(&line);
+                unwritten += u64::from(whole(&mut to, &line).is_err());
             }
             if untold > 0 {
                 // A line like others, behind those that were kept.
@@ -94,6 +97,7 @@ impl Lines {
             }
             let mut waiting = self.waiting();
             waiting.writing = false;
+            waiting.lost += unwritten;
             if waiting.lines.is_empty() {
                 self.0.gone.notify_all();
             }
@@ -125,6 +129,20 @@ impl Write for Lines {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Write a line whole, also to a pipe that says "not now" in the place of waiting: whoever started the host may have made it so.
+fn whole(to: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
+    while !line.is_empty() {
+        match to.write(line) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => line = &line[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(AGAIN),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

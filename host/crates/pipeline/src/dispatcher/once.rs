@@ -155,14 +155,21 @@ impl Dispatcher {
 
     /// Who was ended because the host ends is told so, and when to come back if nothing can have come of it.
     pub(super) fn shutting_down(&self, failure: Failure, effect: Effect) -> Failure {
+        let ended = failure.kind == FailureKind::Cancelled && self.stopping.cut.is_cancelled();
+        match self.stopped(failure) {
+            failure if ended && effect == Effect::None => {
+                Failure::new(FailureKind::ShuttingDown, failure.message).retry_after(RESTART)
+            }
+            failure => failure,
+        }
+    }
+
+    /// It was not its client who ended it, when the host ends.
+    pub(super) fn stopped(&self, failure: Failure) -> Failure {
         if failure.kind != FailureKind::Cancelled || !self.stopping.cut.is_cancelled() {
             return failure;
         }
-        let message = "the host is stopping; the call was ended";
-        match effect {
-            Effect::None => Failure::new(FailureKind::ShuttingDown, message).retry_after(RESTART),
-            Effect::Unknown => Failure { message: message.into(), ..failure },
-        }
+        Failure { message: "the host is stopping; the call was ended".into(), ..failure }
     }
 }
 

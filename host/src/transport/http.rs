@@ -23,6 +23,7 @@ use super::{
     admin::{self, Admin, Token},
     body::{limit, refuse, worded},
     guard::{self, Guard, guard},
+    linger::linger,
 };
 use crate::{
     app::{self, App},
@@ -110,7 +111,8 @@ pub(crate) async fn serve(
         .merge(admin::probes(&app.health))
         .layer(middleware::from_fn_with_state(settings.max_request, limit))
         .layer(middleware::from_fn_with_state(hosts, guard))
-        .layer(middleware::from_fn(worded));
+        .layer(middleware::from_fn(worded))
+        .layer(middleware::from_fn_with_state(settings.max_request, linger));
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod guard;
 pub(crate) mod http;
+mod linger;
 mod mcp;
 mod refusal;
 pub(crate) mod reply;

@@ -157,7 +157,8 @@ impl Lines {
                 notification: ClientNotification::CancelledNotification(given_up),
                 ..
             }) => {
-                self.owed.send_if_modified(|owed| owed.remove(&given_up.params.request_id));
+                let id = given_up.params.request_id.as_ref();
+                self.owed.send_if_modified(|owed| id.is_some_and(|id| owed.remove(id)));
             }
             _ => {}
         }

@@ -153,7 +153,7 @@ fn who_stops_reading_does_not_keep_the_host_from_ending() {
         let mut child = child.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let mut send = |message: Value| {
-            std::io::Write::write_all(&mut stdin, format!("{message}\n").as_bytes()).unwrap()
+            std::io::Write::write_all(&mut stdin, format!("{message}\n").as_bytes()).unwrap();
         };
         let info = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "e2e", "version": "1"}});
         send(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": info}));

@@ -26,6 +26,7 @@ mod log_lines;
 mod logs;
 mod matrix;
 mod metrics;
+mod plain;
 mod playbooks;
 mod playbooks_asked;
 mod playbooks_crash;

@@ -183,6 +183,7 @@ pub(super) fn described(
             "result_bytes": limits.result, "log_lines": limits.log_lines, "log_bytes": limits.log_bytes,
         },
         "tools": tools.collect::<anyhow::Result<Vec<_>>>()?,
+        "no_tools": loaded.no_tools,
         "prompts": prompts(name, loaded, own)?,
         "resources": loaded.features.resources.iter().map(|spec| &spec.uri).collect::<Vec<_>>(),
         "templates": loaded.features.templates.iter().map(|spec| &spec.uri_template).collect::<Vec<_>>(),
@@ -253,6 +254,12 @@ pub(super) fn page(
         writeln!(text, "  arguments: {}", schema(&spec.input))?;
         if let Some(output) = &spec.output {
             writeln!(text, "  result:    {}", schema(output))?;
+        }
+    }
+    if !loaded.no_tools.is_empty() {
+        writeln!(text, "\nexported, but no tools")?;
+        for why in &loaded.no_tools {
+            writeln!(text, "  {}", out::harmless(why))?;
         }
     }
     let features = &loaded.features;

@@ -18,6 +18,7 @@ use crate::{
     grants::open::{self, Surroundings},
     guest::Guests,
     http,
+    plain::{Docs, Plain},
     sandbox::{Offered, Sandbox},
     state::State,
 };
@@ -133,6 +134,8 @@ pub struct Loaded {
     pub interfaces: Interfaces,
     /// The tools it declares.
     pub tools: Vec<ToolSpec>,
+    /// Of a plain component: what it exports and is no tool, and why.
+    pub no_tools: Vec<String>,
     /// What it offers beside them.
     pub features: Features,
     /// Runs them.
@@ -193,27 +196,40 @@ impl Engine {
         let inner = &self.inner;
         let digest = Digest::of(&component);
         // What was granted comes first: a component it was not meant for is not even compiled.
-        let Allowance { limits, tools: own_limits, grants, protected } = allowance;
+        let Allowance { limits, tools: own_limits, undone_by, grants, protected } = allowance;
         if let Some(pinned) = grants.digest.filter(|pinned| *pinned != digest) {
             return Err(LoadError::Pinned { pinned, found: digest });
         }
         let around = inner.around.clone();
         let granted = Arc::new(blocking(move || open::open(&grants, &protected, &around)).await?);
+        let docs = Docs::of(&component);
         let (code, cached) = self.code(&digest, component, &stage).await?;
         stage(LoadStage::Compiling);
         let interfaces = Interfaces::of(&code, &inner.engine);
-        interfaces.check_exports().map_err(LoadError::Contract)?;
+        let is_skill = interfaces.is_skill().map_err(LoadError::Contract)?;
         let pre = inner.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
+        let plain = if is_skill {
+            if !undone_by.is_empty() {
+                tracing::warn!(skill = %name, "`undone_by` is for plain components; this skill says itself what it takes back");
+            }
+            None
+        } else {
+            Some(Plain::of(&code, &pre, docs, &undone_by).map_err(LoadError::Contract)?)
+        };
+        if let Some(first) = plain.as_ref().and_then(|plain| plain.refused.first()) {
+            tracing::warn!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");
+        }
+        let no_tools = plain.as_ref().map_or_else(Vec::new, |plain| plain.refused.clone());
         let offered = Arc::new(Offered::default());
         let sandbox = |limits| {
             let (granted, offered) = (Arc::clone(&granted), Arc::clone(&offered));
             Arc::new(Sandbox { name: name.clone(), limits, granted, offered })
         };
         let by_tool = own_limits.into_iter().map(|(tool, limits)| (tool, sandbox(limits))).collect();
-        let skill = Skill::new(sandbox(limits), by_tool, pre, Arc::clone(&inner.guests))
+        let skill = Skill::new(sandbox(limits), by_tool, pre, plain, Arc::clone(&inner.guests))
             .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
         let (tools, features) = self.list(&skill).await?;
-        Ok(Loaded { digest, interfaces, tools, features, skill: Arc::new(skill), cached })
+        Ok(Loaded { digest, interfaces, tools, no_tools, features, skill: Arc::new(skill), cached })
     }
 
     /// What a skill offers by now.

@@ -24,30 +24,20 @@ impl Interfaces {
         }
     }
 
-    /// Whether the component is a skill of the version this host speaks.
+    /// Whether the component is a skill, and not a plain one that knows nothing of this host.
     ///
     /// # Errors
-    /// What is missing, in words for its author.
-    pub(crate) fn check_exports(&self) -> Result<(), String> {
+    /// When it is one of a version that this host does not speak, in words for its author.
+    pub(crate) fn is_skill(&self) -> Result<bool, String> {
         let ours = format!("{PACKAGE}tools@{VERSION}.");
         if self.exports.iter().any(|name| name.starts_with(&ours)) {
-            return Ok(());
+            return Ok(true);
         }
         match self.exports.iter().find(|name| name.starts_with(&format!("{PACKAGE}tools"))) {
             Some(other) => Err(format!(
                 "it exports `{other}`, but this host speaks version {VERSION}.x of skillhost:skill"
             )),
-            None => Err(format!(
-                "it is a component, but not a skill: it does not export `{PACKAGE}tools@{VERSION}.0` (it exports {})",
-                list(&self.exports)
-            )),
+            None => Ok(false),
         }
     }
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        return "nothing".into();
-    }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

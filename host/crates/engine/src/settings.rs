@@ -44,6 +44,8 @@ pub struct Allowance {
     pub limits: Limits,
     /// The same for tools that have their own, by their name within the skill.
     pub tools: BTreeMap<String, Limits>,
+    /// Of a plain component: the function that takes back what another did, by the name of that.
+    pub undone_by: BTreeMap<String, String>,
     /// What they may touch.
     pub grants: Grants,
     /// What no grant may reach.

@@ -24,6 +24,7 @@ use crate::{
     },
     convert,
     guest::{CallAttempt, For, Guests, Running},
+    plain::Plain,
     sandbox::Sandbox,
     state::State,
 };
@@ -40,11 +41,19 @@ pub struct Skill {
 
 /// Where its exports are; none where it has none.
 struct Exports {
-    tools: GuestIndices,
+    tools: Tools,
     undo: Option<undo::GuestIndices>,
     prompts: Option<prompts::GuestIndices>,
     resources: Option<resources::GuestIndices>,
     completions: Option<completions::GuestIndices>,
+}
+
+/// What its tools are.
+enum Tools {
+    /// What it says itself.
+    Declared(GuestIndices),
+    /// What it exports, of a component that knows nothing of this host.
+    Plain(Plain),
 }
 
 /// What a skill lists.
@@ -58,10 +67,14 @@ impl Skill {
         sandbox: Arc<Sandbox>,
         by_tool: BTreeMap<String, Arc<Sandbox>>,
         pre: InstancePre<State>,
+        plain: Option<Plain>,
         guests: Arc<Guests>,
     ) -> wasmtime::Result<Self> {
         let exports = Exports {
-            tools: GuestIndices::new(&pre)?,
+            tools: match plain {
+                Some(plain) => Tools::Plain(plain),
+                None => Tools::Declared(GuestIndices::new(&pre)?),
+            },
             undo: undo::GuestIndices::new(&pre).ok(),
             prompts: prompts::GuestIndices::new(&pre).ok(),
             resources: resources::GuestIndices::new(&pre).ok(),
@@ -72,7 +85,7 @@ impl Skill {
 
     /// Whether it can take back what it did.
     pub(crate) fn can_undo(&self) -> bool {
-        self.exports.undo.is_some()
+        self.exports.undo.is_some() || matches!(self.exports.tools, Tools::Plain(_))
     }
 
     /// Ask a fresh instance for what it offers. Finds wrong function types too.
@@ -85,8 +98,13 @@ impl Skill {
             Box::new(move |store| {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
-                    let tools = exports.tools.load(&mut *store, &instance)?.call_list(&mut *store).await?;
-                    let tools = convert::tools(tools, max);
+                    let tools = match &exports.tools {
+                        Tools::Declared(tools) => convert::tools(
+                            tools.load(&mut *store, &instance)?.call_list(&mut *store).await?,
+                            max,
+                        ),
+                        Tools::Plain(plain) => plain.specs(max),
+                    };
                     Ok(Ok(Listed { tools, features: exports.features(store, &instance).await? }))
                 })
             }),
@@ -143,11 +161,14 @@ impl Exports {
             || Ok(Err(Failure::new(FailureKind::Unsupported, "this version of the skill has nothing of it")));
         let arguments = call.arguments.as_deref();
         Ok(match &*call.target {
-            Target::Tool => {
-                let guest = self.tools.load(&mut *store, instance)?;
-                let result = guest.call_call(&mut *store, context, &call.tool, arguments).await?;
-                convert::outcome(result, store.data().touched())
-            }
+            Target::Tool => match &self.tools {
+                Tools::Declared(tools) => {
+                    let guest = tools.load(&mut *store, instance)?;
+                    let result = guest.call_call(&mut *store, context, &call.tool, arguments).await?;
+                    convert::outcome(result, store.data().touched())
+                }
+                Tools::Plain(plain) => plain.call(store, instance, call).await?,
+            },
             Target::Prompt(name) => {
                 let Some(prompts) = &self.prompts else { return gone() };
                 let guest = prompts.load(&mut *store, instance)?;
@@ -203,6 +224,9 @@ impl Invoke for Skill {
             For::Call(call.clone()),
             Box::new(move |store| {
                 Box::pin(async move {
+                    if let Tools::Plain(plain) = &exports.tools {
+                        plain.prepare(store.data_mut(), &call);
+                    }
                     let instance = instantiate(&pre, store).await?;
                     let left = call.deadline.saturating_duration_since(clock.now());
                     let context = convert::context(&call, left);
@@ -226,6 +250,10 @@ impl Invoke for Skill {
             For::Undo(undo.call.clone()),
             Box::new(move |store: &mut Store<State>| {
                 Box::pin(async move {
+                    if let Tools::Plain(plain) = &exports.tools {
+                        let instance = instantiate(&pre, store).await?;
+                        return plain.undo(store, &instance, &undo).await;
+                    }
                     let Some(exported) = &exports.undo else {
                         let text = "this version of the skill takes nothing back";
                         return Ok(Err(Failure::new(FailureKind::Unsupported, text)));

@@ -6,7 +6,7 @@ use skillhost_core::{Call, Clock};
 use tokio::sync::mpsc;
 use tracing::Span;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::pipe::MemoryInputPipe};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     http::Hooks,
     limiter::Limiter,
     output::{Output, Stream},
+    plain::Terminal,
     progress::Throttle,
     sandbox::Sandbox,
     warnings::Warnings,
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) touched: bool,
     pub(crate) table: ResourceTable,
     pub(crate) warnings: Warnings,
+    /// What a command reads and writes.
+    pub(crate) terminal: Option<Terminal>,
     // Made on first use: guests that never touch WASI do not pay for it.
     wasi: Option<WasiCtx>,
     http: Hooks,
@@ -74,6 +77,7 @@ impl State {
             changes: Changes::new(sandbox.name.clone(), notices),
             sandbox,
             table,
+            terminal: None,
             wasi: None,
         }
     }
@@ -91,7 +95,7 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { output, sandbox, call, wasi, table, .. } = self;
+        let Self { output, sandbox, call, terminal, wasi, table, .. } = self;
         // Filesystem and sockets are there, because toolchains import them, but empty and closed unless a folder
         // was granted. Requests over HTTP have an interface and rules of their own.
         let ctx = wasi.get_or_insert_with(|| {
@@ -101,6 +105,9 @@ impl WasiView for State {
                 .allow_tcp(false)
                 .allow_udp(false)
                 .allow_ip_name_lookup(false);
+            if let Some(Terminal { args, stdin, stdout }) = terminal {
+                wasi.args(args).stdin(MemoryInputPipe::new(stdin.clone())).stdout(stdout.clone());
+            }
             if call.is_some() {
                 wasi.envs(&sandbox.granted.env);
                 files::give(&sandbox.granted.folders, &mut wasi);

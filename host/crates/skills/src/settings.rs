@@ -58,7 +58,10 @@ impl SkillSettings {
     #[must_use]
     pub fn allowance(&self, protected: &Protected) -> Allowance {
         let tools = self.tools.iter().map(|(name, tool)| (name.clone(), tool.limits.clone()));
+        let undone_by =
+            self.tools.iter().filter_map(|(name, tool)| Some((name.clone(), tool.undone_by.clone()?)));
         Allowance {
+            undone_by: undone_by.collect(),
             limits: self.limits.clone(),
             tools: tools.collect(),
             grants: self.grants.clone(),
@@ -78,6 +81,8 @@ pub struct ToolSettings {
     pub timeout: Duration,
     /// The operator's word on what it does, over the skill's where it says something.
     pub annotations: Annotations,
+    /// Of a plain component: the tool that takes back what this one does. Default none.
+    pub undone_by: Option<String>,
 }
 
 impl Default for SkillSettings {

@@ -282,6 +282,10 @@ table! {
         /// The full name of a tool that answers, with the same arguments, when this one cannot.
         #[serde(skip_serializing_if = "Option::is_none")]
         fallback: Option<String>,
+        /// Of a plain component: the tool of the same skill that takes back what this one does. Its arguments are those of the
+        /// call, or members of its result, of the same name and type; `result` is the whole of it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        undone_by: Option<String>,
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) fn settings(
                 idempotent: tool.idempotent,
                 open_world: tool.open_world,
             },
+            undone_by: tool.undone_by.clone(),
         };
         Ok((name.clone(), settings))
     });

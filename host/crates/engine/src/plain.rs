@@ -1,0 +1,253 @@
+//! Plain components: they know nothing of skillhost, and what they export are tools all the same.
+//!
+//! A function with ordinary types is a tool, its parameters are its arguments. A command (`wasi:cli/run`) and a handler of
+//! requests (`wasi:http/incoming-handler`) are one tool each. Annotations, delivery and what undoes what are the operator's
+//! to say, in `[skills.NAME]`.
+
+mod command;
+mod docs;
+mod functions;
+mod handler;
+mod names;
+mod schema;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod undo;
+mod value;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use skillhost_core::{
+    Annotations, Block, Call, Failure, FailureKind, Outcome, Reply, Schema, TaskSupport, ToolSpec,
+    ToolSpecError, Undo,
+};
+use wasmtime::{
+    Store,
+    component::{Component, ComponentExportIndex, Instance, InstancePre, Val},
+};
+use wasmtime_wasi_http::p2::bindings::ProxyIndices;
+
+pub(crate) use command::Terminal;
+pub(crate) use docs::Docs;
+use functions::{Function, Returns};
+use undo::Takes;
+
+use crate::{convert, state::State};
+
+/// Functions that are no tools, of which is told why.
+const REFUSED: usize = 256;
+
+/// The tools of a plain component, by name.
+pub(crate) struct Plain {
+    tools: BTreeMap<String, Tool>,
+    undos: BTreeMap<String, Takes>,
+    /// What it exports and is no tool, and why.
+    pub(crate) refused: Vec<String>,
+    docs: Docs,
+}
+
+enum Tool {
+    Function(Function),
+    Command(ComponentExportIndex),
+    Handler(ProxyIndices),
+}
+
+impl Plain {
+    /// What `component` offers.
+    ///
+    /// # Errors
+    /// Why it offers nothing.
+    pub(crate) fn of(
+        component: &Component,
+        pre: &InstancePre<State>,
+        docs: Docs,
+        undone_by: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let found = functions::find(component, pre.engine());
+        let mut tools: BTreeMap<_, _> =
+            found.functions.into_iter().map(|(name, function)| (name, Tool::Function(function))).collect();
+        // A function of that name is what its author calls so.
+        let free = |name: &str, tools: &BTreeMap<String, Tool>| {
+            if tools.contains_key(name) { format!("wasi_{name}") } else { name.to_owned() }
+        };
+        if let Some(index) = command(component) {
+            tools.insert(free("run", &tools), Tool::Command(index));
+        }
+        if let Ok(exports) = ProxyIndices::new(pre) {
+            tools.insert(free("request", &tools), Tool::Handler(exports));
+        }
+        let refused: Vec<_> =
+            found.refused.into_iter().take(REFUSED).map(|(place, why)| format!("`{place}`: {why}")).collect();
+        if tools.is_empty() {
+            return Err(match &refused[..] {
+                [] => "it is a component, but it exports no function: there is nothing to call".into(),
+                [first, ..] => format!("nothing that it exports can be a tool: {first}"),
+            });
+        }
+        let undos = undo::matched(&tools, undone_by)?;
+        Ok(Self { tools, undos, refused, docs })
+    }
+
+    /// Its tools, as if it had declared them.
+    pub(crate) fn specs(&self, max: usize) -> Result<Vec<ToolSpec>, ToolSpecError> {
+        if self.tools.len() > max {
+            return Err(ToolSpecError::TooMany { count: self.tools.len(), max });
+        }
+        let spec = |(name, tool): (&String, &Tool)| match tool {
+            Tool::Function(function) => {
+                let spec = function.spec(name.clone(), self.docs.of_function(&function.place))?;
+                Ok(ToolSpec { undoable: self.undos.contains_key(name), ..spec })
+            }
+            Tool::Command(_) => built_in(
+                name,
+                "Run the command, with arguments and a standard input.",
+                &command::input(),
+                &command::output(),
+            ),
+            Tool::Handler(_) => built_in(
+                name,
+                "Send a request of HTTP to the component, and have its response.",
+                &handler::input(),
+                &handler::output(),
+            ),
+        };
+        self.tools.iter().map(spec).collect()
+    }
+
+    /// What a call needs before there is a guest.
+    pub(crate) fn prepare(&self, state: &mut State, call: &Call) {
+        if let Some(Tool::Command(_)) = self.tools.get(&*call.tool) {
+            let most = state.sandbox.limits.result;
+            state.terminal = Some(command::terminal(&call.tool, &arguments(call), most));
+        }
+    }
+
+    /// Run what a call is for.
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        call: &Call,
+    ) -> wasmtime::Result<Result<Outcome, Failure>> {
+        let most = store.data().sandbox.limits.result;
+        match self.tools.get(&*call.tool) {
+            Some(Tool::Function(callee)) => {
+                let undoable = self.undos.contains_key(&*call.tool);
+                let reply = function(callee, store, instance, &arguments(call)).await?;
+                // What it gave is what it is taken back by.
+                let with_token = |reply: Reply| Reply {
+                    undo_token: undoable
+                        .then(|| reply.structured.as_ref().map_or("null".into(), Value::to_string)),
+                    ..reply
+                };
+                Ok(reply.map(|reply| Outcome::Reply(with_token(reply))))
+            }
+            Some(Tool::Command(index)) => command::run(index, store, instance, most).await,
+            Some(Tool::Handler(exports)) => match handler::request(&arguments(call)) {
+                Ok(request) => handler::run(exports, store, instance, request, most).await,
+                Err(failure) => Ok(Err(failure)),
+            },
+            None => {
+                Ok(Err(Failure::new(FailureKind::Unsupported, "this version of the skill has no such tool")))
+            }
+        }
+    }
+
+    /// Take back what a call did, by the function that its operator named.
+    pub(crate) async fn undo(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        undo: &Undo,
+    ) -> wasmtime::Result<Result<Outcome, Failure>> {
+        let unsupported = |text| Ok(Err(Failure::new(FailureKind::Unsupported, text)));
+        let Some(takes) = self.undos.get(&*undo.call.tool) else {
+            return unsupported("no function is said to take this back (`undone_by`)");
+        };
+        let Some(Tool::Function(callee)) = self.tools.get(&takes.function) else {
+            return unsupported("the function that takes this back is not there");
+        };
+        let result =
+            undo.token.as_deref().and_then(|token| serde_json::from_str(token).ok()).unwrap_or_default();
+        let given = takes.arguments(&arguments(&undo.call), &result);
+        Ok(function(callee, store, instance, &given).await?.map(|_| Outcome::Reply(Reply::default())))
+    }
+}
+
+/// Where the component's `run` is, when it is a command of WASI 0.2.
+fn command(component: &Component) -> Option<ComponentExportIndex> {
+    let instance = component.get_export_index(None, "wasi:cli/run@0.2.0")?;
+    component.get_export_index(Some(&instance), "run")
+}
+
+fn arguments(call: &Call) -> Map<String, Value> {
+    // What does not parse was refused before.
+    call.arguments.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn built_in(name: &str, description: &str, input: &Value, output: &Value) -> Result<ToolSpec, ToolSpecError> {
+    let refused = |which| move |error| ToolSpecError::Schema { tool: name.to_owned(), which, error };
+    Ok(ToolSpec {
+        name: name.to_owned(),
+        title: None,
+        description: Some(description.to_owned()),
+        input: Schema::for_arguments(&input.to_string()).map_err(refused("input"))?,
+        output: Some(Schema::parse(&output.to_string()).map_err(refused("output"))?),
+        annotations: Annotations::default(),
+        undoable: false,
+        durable: false,
+        task: TaskSupport::No,
+        icons: None,
+        meta: None,
+    })
+}
+
+async fn function(
+    function: &Function,
+    store: &mut Store<State>,
+    instance: &Instance,
+    arguments: &Map<String, Value>,
+) -> wasmtime::Result<Result<Reply, Failure>> {
+    let parameters = match value::members(&function.parameters, arguments) {
+        Ok(members) => members.into_iter().map(|(_, value)| value).collect::<Vec<_>>(),
+        Err(mismatch) => return Ok(Err(Failure::new(FailureKind::InvalidInput, mismatch.to_string()))),
+    };
+    let callee = instance.get_func(&mut *store, function.index);
+    let callee = callee.ok_or_else(|| wasmtime::format_err!("`{}` is no function", function.place))?;
+    // What stands there is overwritten.
+    let mut results = vec![Val::Bool(false); usize::from(function.returns != Returns::Nothing)];
+    callee.call_async(&mut *store, &parameters, &mut results).await?;
+    Ok(result(&function.returns, results.pop()))
+}
+
+/// What a function gave, as the result of a call.
+fn result(returns: &Returns, value: Option<Val>) -> Result<Reply, Failure> {
+    let told = |shape, value| {
+        value::lift(shape, value).map_err(|mismatch| {
+            Failure::new(FailureKind::InvalidOutput, format!("its result cannot be told in JSON: {mismatch}"))
+        })
+    };
+    let (shape, value) = match (returns, value) {
+        (Returns::Value(shape), Some(value)) => (shape, value),
+        (Returns::Fallible(Some(shape), _), Some(Val::Result(Ok(Some(value))))) => (shape, *value),
+        (Returns::Fallible(_, shape), Some(Val::Result(Err(error)))) => {
+            let error = shape.as_ref().zip(error).map(|(shape, error)| told(shape, *error)).transpose()?;
+            let message = match error {
+                None => "it failed, and does not say why".to_owned(),
+                Some(Value::String(text)) => text,
+                Some(value) => value.to_string(),
+            };
+            return Err(convert::permanent(message));
+        }
+        _ => return Ok(Reply::default()),
+    };
+    let value = told(shape, value)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(Reply {
+        content: vec![Block::text(text)],
+        structured: Some(functions::wrapped(shape, value)),
+        ..Reply::default()
+    })
+}

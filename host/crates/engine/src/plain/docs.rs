@@ -1,0 +1,143 @@
+//! What WIT says of functions: the custom section `package-docs` that toolchains write.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::names::Place;
+
+/// Bytes of what is said of a function that are kept.
+const MOST: usize = 4 << 10;
+/// Bytes of a section that is read.
+const SECTION: usize = 1 << 20;
+
+/// A package's documentation. What is not understood is left out: it is for people.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Docs {
+    worlds: BTreeMap<String, World>,
+    interfaces: BTreeMap<String, Interface>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct World {
+    interfaces: BTreeMap<String, Interface>,
+    interface_exports: BTreeMap<String, Interface>,
+    funcs: BTreeMap<String, Function>,
+    func_exports: BTreeMap<String, Function>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Interface {
+    funcs: BTreeMap<String, Function>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Function {
+    docs: Option<String>,
+}
+
+impl Docs {
+    /// What a component brings along.
+    pub(crate) fn of(component: &[u8]) -> Self {
+        section(component, b"package-docs")
+            .filter(|section| section.len() <= SECTION)
+            .and_then(|section| serde_json::from_slice(section.get(1..)?).ok())
+            .unwrap_or_default()
+    }
+
+    /// What is said of a function.
+    pub(crate) fn of_function(&self, place: &Place) -> Option<String> {
+        let worlds = || self.worlds.values();
+        let docs = match &place.interface {
+            None => worlds().find_map(|world| {
+                world.func_exports.get(&*place.function).or_else(|| world.funcs.get(&*place.function))
+            }),
+            Some(interface) => {
+                // `package:of/name@1.0.0`, or a name that the world gives.
+                let name = interface.split('@').next()?.rsplit('/').next()?;
+                let found = self.interfaces.get(name).or_else(|| {
+                    worlds().find_map(|world| {
+                        world.interface_exports.get(name).or_else(|| world.interfaces.get(name))
+                    })
+                });
+                found?.funcs.get(&*place.function)
+            }
+        };
+        let docs = docs?.docs.as_deref()?.trim();
+        (!docs.is_empty()).then(|| skillhost_core::text::bounded(docs.to_owned(), MOST))
+    }
+}
+
+/// The content of a component's own custom section of that name.
+fn section<'a>(component: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = component.get(8..)?;
+    loop {
+        let (id, after) = rest.split_first()?;
+        let (size, after) = leb(after)?;
+        let (section, next) = after.split_at_checked(size)?;
+        rest = next;
+        if *id == 0 {
+            let (length, section) = leb(section)?;
+            let (name, content) = section.split_at_checked(length)?;
+            if name == wanted {
+                return Some(content);
+            }
+        }
+    }
+}
+
+/// An unsigned number in LEB128, and what follows it.
+fn leb(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0_u64;
+    for (n, byte) in bytes.iter().take(5).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * n);
+        if byte & 0x80 == 0 {
+            return Some((usize::try_from(value).ok()?, &bytes[n + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(json: &str) -> Vec<u8> {
+        let mut content = b"\x0cpackage-docs\0".to_vec();
+        content.extend_from_slice(json.as_bytes());
+        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+        component.extend_from_slice(&[0, 3, 1, b'x', 0]);
+        component.push(0);
+        component.extend_from_slice(&[(content.len() & 0x7f) as u8 | 0x80, (content.len() >> 7) as u8]);
+        component.extend(content);
+        component
+    }
+
+    fn place(interface: Option<&str>, function: &str) -> Place {
+        Place { interface: interface.map(Into::into), function: function.into() }
+    }
+
+    #[test]
+    fn functions_are_found_where_they_are_exported() {
+        let docs = Docs::of(&with(
+            r#"{"worlds":{"w":{"funcs":{"a":{"docs":" Adds. "}},"interface_exports":{"local":{"funcs":{"d":{"docs":"Local."}}}}}},
+               "interfaces":{"i":{"docs":"x","funcs":{"b":{"docs":"Subtracts."},"c":{}}}}}"#,
+        ));
+        assert_eq!(docs.of_function(&place(None, "a")).as_deref(), Some("Adds."));
+        assert_eq!(docs.of_function(&place(Some("p:q/i@1.0.0"), "b")).as_deref(), Some("Subtracts."));
+        assert_eq!(docs.of_function(&place(Some("local"), "d")).as_deref(), Some("Local."));
+        assert_eq!(docs.of_function(&place(Some("p:q/i"), "c")), None);
+        assert_eq!(docs.of_function(&place(Some("p:q/other"), "b")), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_left_out() {
+        for bytes in [&b""[..], b"\0asm\x0d\0\x01\0", &with("no json"), &with("{}")[..20]] {
+            assert_eq!(Docs::of(bytes), Docs::default());
+        }
+    }
+}

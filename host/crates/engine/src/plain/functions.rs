@@ -1,0 +1,167 @@
+//! Which functions of a plain component are tools, and what each is called with.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use skillhost_core::{Annotations, Schema, TaskSupport, ToolSpec, ToolSpecError};
+use wasmtime::component::{
+    Component, ComponentExportIndex,
+    types::{ComponentFunc, ComponentItem},
+};
+
+use super::{
+    names::{self, Place},
+    schema,
+    shape::{Budget, Shape},
+};
+
+/// A function that is a tool.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) place: Place,
+    pub(crate) index: ComponentExportIndex,
+    pub(crate) parameters: Vec<(Box<str>, Shape)>,
+    pub(crate) returns: Returns,
+}
+
+/// What a function gives back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Returns {
+    Nothing,
+    Value(Shape),
+    /// `result`: its error is a failed call.
+    Fallible(Option<Shape>, Option<Shape>),
+}
+
+impl Returns {
+    /// What a call that did not fail gives.
+    pub(crate) fn value(&self) -> Option<&Shape> {
+        match self {
+            Self::Nothing => None,
+            Self::Value(shape) => Some(shape),
+            Self::Fallible(ok, _) => ok.as_ref(),
+        }
+    }
+}
+
+impl Function {
+    fn of(
+        place: Place,
+        index: ComponentExportIndex,
+        ty: &ComponentFunc,
+        budget: &mut Budget,
+    ) -> Result<Self, String> {
+        if place.function.starts_with('[') {
+            return Err("it belongs to a resource, which lives no longer than a call".into());
+        }
+        if ty.async_() {
+            return Err("it is async, which this host does not speak yet".into());
+        }
+        budget.next();
+        let parameters = ty.params().map(|(name, ty)| Ok((name.into(), Shape::of(&ty, budget)?)));
+        let parameters = parameters.collect::<Result<_, String>>()?;
+        let returns = match ty.results().next().map(|ty| Shape::of(&ty, budget)).transpose()? {
+            None => Returns::Nothing,
+            Some(Shape::Result(ok, error)) => Returns::Fallible(ok.map(|ok| *ok), error.map(|error| *error)),
+            Some(shape) => Returns::Value(shape),
+        };
+        Ok(Self { place, index, parameters, returns })
+    }
+
+    /// The tool that it is.
+    pub(crate) fn spec(&self, name: String, docs: Option<String>) -> Result<ToolSpec, ToolSpecError> {
+        let refused = |which| {
+            let tool = name.clone();
+            move |error| ToolSpecError::Schema { tool, which, error }
+        };
+        let input = schema::object(self.parameters.iter().map(|(name, shape)| (&**name, shape)));
+        let input = Schema::for_arguments(&input.to_string()).map_err(refused("input"))?;
+        let output = self.returns.value().map(|shape| wrapped_schema(shape).to_string());
+        let output = output.map(|text| Schema::parse(&text).map_err(refused("output"))).transpose()?;
+        Ok(ToolSpec {
+            title: None,
+            description: Some(docs.unwrap_or_else(|| format!("`{}`", self.place))),
+            input,
+            output,
+            annotations: Annotations::default(),
+            undoable: false,
+            durable: false,
+            task: TaskSupport::No,
+            icons: None,
+            meta: None,
+            name,
+        })
+    }
+}
+
+/// Structured results are objects; what is none is a member of one.
+fn wrapped_schema(shape: &Shape) -> Value {
+    match shape {
+        Shape::Record(_) => schema::schema(shape),
+        _ => {
+            let mut schema = schema::object([("result", shape)].into_iter());
+            // It is always there, `null` or not.
+            schema["required"] = json!(["result"]);
+            schema
+        }
+    }
+}
+
+/// A result as the schema of [`Function::spec`] says.
+pub(crate) fn wrapped(shape: &Shape, value: Value) -> Value {
+    match shape {
+        Shape::Record(_) => value,
+        _ => Map::from_iter([("result".to_owned(), value)]).into(),
+    }
+}
+
+/// What a component exports.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// By the names of tools.
+    pub(crate) functions: BTreeMap<String, Function>,
+    /// Functions that cannot be tools, and why.
+    pub(crate) refused: Vec<(Place, String)>,
+}
+
+/// All functions that `component` exports by itself or in an interface.
+pub(crate) fn find(component: &Component, engine: &wasmtime::Engine) -> Found {
+    let mut found = Found::default();
+    let (mut functions, mut budget) = (vec![], Budget::default());
+    let mut take = |place: Place, index: Option<ComponentExportIndex>, ty: &ComponentFunc| {
+        // What a type lists is there.
+        let Some(index) = index else { return };
+        match Function::of(place.clone(), index, ty, &mut budget) {
+            Ok(function) => functions.push(function),
+            Err(why) => found.refused.push((place, why)),
+        }
+    };
+    for (name, item) in component.component_type().exports(engine) {
+        match item.ty {
+            ComponentItem::ComponentFunc(ty) => {
+                let place = Place { interface: None, function: name.into() };
+                take(place, component.get_export_index(None, name), &ty);
+            }
+            ComponentItem::ComponentInstance(instance) if !is_known(name) => {
+                let inside = component.get_export_index(None, name);
+                for (function, item) in instance.exports(engine) {
+                    let ComponentItem::ComponentFunc(ty) = item.ty else { continue };
+                    let place = Place { interface: Some(name.into()), function: function.into() };
+                    let index =
+                        inside.as_ref().and_then(|inside| component.get_export_index(Some(inside), function));
+                    take(place, index, &ty);
+                }
+            }
+            _ => {}
+        }
+    }
+    let places: Vec<_> = functions.iter().map(|function| function.place.clone()).collect();
+    found.functions = names::names(&places).into_iter().zip(functions).collect();
+    found
+}
+
+/// What toolchains add, or what is called in its own way.
+fn is_known(interface: &str) -> bool {
+    let path = interface.split('@').next().unwrap_or(interface);
+    ["wasi:cli/run", "wasi:http/incoming-handler"].contains(&path)
+}

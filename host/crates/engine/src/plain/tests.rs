@@ -295,3 +295,27 @@ fn what_goes_through_a_component_is_what_comes_back() {
     });
     round.unwrap();
 }
+
+#[test]
+fn what_is_small_in_a_file_and_endless_when_written_out_is_refused() {
+    // Two of the type before, twelve times.
+    let mut types = String::from("(type $t0 (tuple u8 u8))");
+    for n in 0..12 {
+        let _ = write!(types, "(type $t{} (tuple $t{n} $t{n}))", n + 1);
+    }
+    let text = format!(
+        r#"(component {types}
+  (core module $m (func (export "f") (param i32)) (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable))
+  (core instance $i (instantiate $m))
+  (func $f (param "endless" $t12) (canon lift (core func $i "f")
+    (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (export "f" (func $f)))"#
+    );
+    let engine = engine();
+    let component = Component::new(&engine, wat::parse_str(&text).unwrap()).unwrap();
+    let found = functions::find(&component, &engine);
+    assert!(found.functions.is_empty());
+    let [(place, why)] = &found.refused[..] else { panic!("{found:?}") };
+    assert_eq!((place.to_string().as_str(), why.as_str()), ("f", "its types have more than 2000 parts"));
+}

@@ -142,11 +142,6 @@ pub(crate) fn failure(failure: types::Failure) -> Failure {
     }
 }
 
-/// What a function that knows no kinds of failure says went wrong.
-pub(crate) fn permanent(message: String) -> Failure {
-    failure(types::Failure::Permanent(message))
-}
-
 fn reply(reply: types::Reply) -> Result<Reply, Failure> {
     Ok(Reply {
         content: reply.content.into_iter().map(block).collect::<Result<_, _>>()?,

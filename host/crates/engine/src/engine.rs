@@ -214,7 +214,10 @@ impl Engine {
             }
             None
         } else {
-            Some(Plain::of(&code, &pre, docs, &undone_by).map_err(LoadError::Contract)?)
+            // What a component exports may be as much as it likes: not beside those who serve.
+            let (code, pre) = (code.clone(), pre.clone());
+            let plain = blocking(move || Plain::of(&code, &pre, docs, &undone_by)).await;
+            Some(plain.map_err(LoadError::Contract)?)
         };
         if let Some(first) = plain.as_ref().and_then(|plain| plain.refused.first()) {
             tracing::warn!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Annotations, Block, Call, Failure, FailureKind, Outcome, Reply, Schema, TaskSupport, ToolSpec,
+    Annotations, Block, Call, Content, Failure, FailureKind, Outcome, Reply, Schema, TaskSupport, ToolSpec,
     ToolSpecError, Undo,
 };
 use wasmtime::{
@@ -34,7 +34,7 @@ pub(crate) use docs::Docs;
 use functions::{Function, Returns};
 use undo::Takes;
 
-use crate::{convert, state::State};
+use crate::state::State;
 
 /// Functions that are no tools, of which is told why.
 const REFUSED: usize = 256;
@@ -97,21 +97,19 @@ impl Plain {
         }
         let spec = |(name, tool): (&String, &Tool)| match tool {
             Tool::Function(function) => {
-                let spec = function.spec(name.clone(), self.docs.of_function(&function.place))?;
+                let docs = self.docs.of_function(&function.place);
+                let docs = docs.unwrap_or_else(|| format!("`{}`", function.place));
+                let spec = declared(name, docs, &function.input(), function.output().as_ref())?;
                 Ok(ToolSpec { undoable: self.undos.contains_key(name), ..spec })
             }
-            Tool::Command(_) => built_in(
-                name,
-                "Run the command, with arguments and a standard input.",
-                &command::input(),
-                &command::output(),
-            ),
-            Tool::Handler(_) => built_in(
-                name,
-                "Send a request of HTTP to the component, and have its response.",
-                &handler::input(),
-                &handler::output(),
-            ),
+            Tool::Command(_) => {
+                let says = "Run the command, with arguments and a standard input.";
+                declared(name, says.into(), &command::input(), Some(&command::output()))
+            }
+            Tool::Handler(_) => {
+                let says = "Send a request of HTTP to the component, and have its response.";
+                declared(name, says.into(), &handler::input(), Some(&handler::output()))
+            }
         };
         self.tools.iter().map(spec).collect()
     }
@@ -138,7 +136,7 @@ impl Plain {
                 let reply = function(callee, store, instance, &arguments(call)).await?;
                 // What it gave is what it is taken back by.
                 let with_token = |reply: Reply| Reply {
-                    undo_token: undoable
+                    undo_token: (undoable && !reply.is_error)
                         .then(|| reply.structured.as_ref().map_or("null".into(), Value::to_string)),
                     ..reply
                 };
@@ -172,7 +170,18 @@ impl Plain {
         let result =
             undo.token.as_deref().and_then(|token| serde_json::from_str(token).ok()).unwrap_or_default();
         let given = takes.arguments(&arguments(&undo.call), &result);
-        Ok(function(callee, store, instance, &given).await?.map(|_| Outcome::Reply(Reply::default())))
+        // What it answers "no" to is not taken back.
+        let done = function(callee, store, instance, &given).await?.and_then(|reply| match reply.is_error {
+            false => Ok(Outcome::Reply(Reply::default())),
+            true => {
+                let said = reply.content.into_iter().find_map(|block| match block.content {
+                    Content::Text(text) => Some(text),
+                    _ => None,
+                });
+                Err(Failure::new(FailureKind::Permanent, said.unwrap_or_default()))
+            }
+        });
+        Ok(done)
     }
 }
 
@@ -187,14 +196,21 @@ fn arguments(call: &Call) -> Map<String, Value> {
     call.arguments.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-fn built_in(name: &str, description: &str, input: &Value, output: &Value) -> Result<ToolSpec, ToolSpecError> {
+/// A tool of which no more is known.
+fn declared(
+    name: &str,
+    description: String,
+    input: &Value,
+    output: Option<&Value>,
+) -> Result<ToolSpec, ToolSpecError> {
     let refused = |which| move |error| ToolSpecError::Schema { tool: name.to_owned(), which, error };
+    let output = output.map(|output| Schema::parse(&output.to_string()).map_err(refused("output")));
     Ok(ToolSpec {
         name: name.to_owned(),
         title: None,
-        description: Some(description.to_owned()),
+        description: Some(description),
         input: Schema::for_arguments(&input.to_string()).map_err(refused("input"))?,
-        output: Some(Schema::parse(&output.to_string()).map_err(refused("output"))?),
+        output: output.transpose()?,
         annotations: Annotations::default(),
         undoable: false,
         durable: false,
@@ -239,7 +255,8 @@ fn result(returns: &Returns, value: Option<Val>) -> Result<Reply, Failure> {
                 Some(Value::String(text)) => text,
                 Some(value) => value.to_string(),
             };
-            return Err(convert::permanent(message));
+            // An answer of "no". A failure of ours would promise more: that nothing took effect, which nobody said.
+            return Ok(Reply { content: vec![Block::text(message)], is_error: true, ..Reply::default() });
         }
         _ => return Ok(Reply::default()),
     };

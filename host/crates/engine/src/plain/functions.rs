@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use skillhost_core::{Annotations, Schema, TaskSupport, ToolSpec, ToolSpecError};
 use wasmtime::component::{
     Component, ComponentExportIndex,
     types::{ComponentFunc, ComponentItem},
@@ -68,29 +67,14 @@ impl Function {
         Ok(Self { place, index, parameters, returns })
     }
 
-    /// The tool that it is.
-    pub(crate) fn spec(&self, name: String, docs: Option<String>) -> Result<ToolSpec, ToolSpecError> {
-        let refused = |which| {
-            let tool = name.clone();
-            move |error| ToolSpecError::Schema { tool, which, error }
-        };
-        let input = schema::object(self.parameters.iter().map(|(name, shape)| (&**name, shape)));
-        let input = Schema::for_arguments(&input.to_string()).map_err(refused("input"))?;
-        let output = self.returns.value().map(|shape| wrapped_schema(shape).to_string());
-        let output = output.map(|text| Schema::parse(&text).map_err(refused("output"))).transpose()?;
-        Ok(ToolSpec {
-            title: None,
-            description: Some(docs.unwrap_or_else(|| format!("`{}`", self.place))),
-            input,
-            output,
-            annotations: Annotations::default(),
-            undoable: false,
-            durable: false,
-            task: TaskSupport::No,
-            icons: None,
-            meta: None,
-            name,
-        })
+    /// What it is called with.
+    pub(crate) fn input(&self) -> Value {
+        schema::object(self.parameters.iter().map(|(name, shape)| (&**name, shape)))
+    }
+
+    /// What it gives, if anything.
+    pub(crate) fn output(&self) -> Option<Value> {
+        self.returns.value().map(wrapped_schema)
     }
 }
 
@@ -107,7 +91,7 @@ fn wrapped_schema(shape: &Shape) -> Value {
     }
 }
 
-/// A result as the schema of [`Function::spec`] says.
+/// A result as [`Function::output`] says.
 pub(crate) fn wrapped(shape: &Shape, value: Value) -> Value {
     match shape {
         Shape::Record(_) => value,

@@ -296,6 +296,12 @@ fn what_goes_through_a_component_is_what_comes_back() {
     round.unwrap();
 }
 
+/// docs/plain.md says what each byte of a `list<u8>` counts.
+#[test]
+fn a_value_is_as_large_as_is_documented() {
+    assert_eq!(size_of::<Val>(), 40);
+}
+
 #[test]
 fn what_is_small_in_a_file_and_endless_when_written_out_is_refused() {
     // Two of the type before, twelve times.

@@ -120,6 +120,25 @@ fn what_never_ends_is_ended_answered_and_none_is_lost() {
 }
 
 #[test]
+fn what_the_end_cuts_short_is_not_its_clients_doing() {
+    let host = crate::samples()
+        .own_data()
+        .config("[shutdown]\ndrain = \"100ms\"\n[skills.faulty]\ntimeout = \"10m\"\n");
+    let server = host.serve();
+    let kinds = ["faulty_loop", "faulty_sleep_forever"];
+    let calls = in_flight(
+        &server,
+        4,
+        |n| json!({"name": kinds[n % 2], "arguments": {}, "_meta": {"skillhost/durable": n > 1}}),
+    );
+    terminate(&server);
+    assert!(calls.into_iter().all(|call| call.join().unwrap().to_string().contains("the host is stopping")));
+    assert_eq!(server.wait(), Some(0));
+    let letters = host.json(&["dlq", "list", "--json"]).to_string();
+    assert!(letters.contains("the host is stopping") && !letters.contains("the client gave up"), "{letters}");
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let host = crate::samples()
         .own_data()

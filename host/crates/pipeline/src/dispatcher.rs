@@ -14,7 +14,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use skillhost_core::{
@@ -27,14 +27,15 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span};
 
+use once::Run;
+
 use crate::{
-    Asking, Parent, Policies, PolicyReport, Recovery, Request, RolledBack, Settings, StandIn, Standing,
-    admission, agents,
+    Parent, Policies, PolicyReport, Recovery, Request, Settings, admission, agents,
     asking::{About, Opened, Purpose},
     attempts::{Attempts, Tally},
     cache::{self, ResultCache},
     charge::{Level, charge},
-    log::{Counted, logged},
+    log::logged,
     registry::{Registry, SkillState, ToolState},
     report,
     scope::Scope,
@@ -405,7 +406,9 @@ impl Dispatcher {
         at_stake: &AtomicBool,
         scope: Option<&Scope>,
     ) -> Result<Reply, Failure> {
-        self.outcome(through, call, tally, at_stake, scope).await?.into_reply()
+        let result = self.outcome(through, call, tally, at_stake, scope).await;
+        // Before anything is written down of it.
+        result.and_then(Outcome::into_reply).map_err(|failure| self.stopped(failure))
     }
 
     async fn outcome(
@@ -436,31 +439,6 @@ impl Dispatcher {
         };
         attempts.run(call, tally).await
     }
-}
-
-/// What became of a call on its way.
-#[derive(Default)]
-struct Run {
-    tally: Tally,
-    cached: Option<Duration>,
-    stands_in: Option<StandIn>,
-    /// The call that was made before under the same key.
-    held: Option<CallId>,
-    replayed: bool,
-    standing: Option<Standing>,
-    /// Why this round did not succeed, where the answer is that the call goes on.
-    failed: Option<Failure>,
-    rollback: Option<RolledBack>,
-    /// Whether something of it stays, when it failed and was taken back.
-    effect: Option<Effect>,
-    settled: bool,
-    undoable: bool,
-    asked: Option<Asking>,
-    /// The answers it came with are used up.
-    spent: bool,
-    /// When it came in.
-    began: Option<Instant>,
-    counted: Counted,
 }
 
 /// What a call goes through its limits with.

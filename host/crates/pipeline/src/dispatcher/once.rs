@@ -6,19 +6,49 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use futures::FutureExt as _;
-use skillhost_core::{Effect, Failure, FailureKind};
+use skillhost_core::{CallId, Effect, Failure, FailureKind};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, field};
 
-use super::{Dispatcher, RESTART, Run, effect_of};
+use super::{Dispatcher, RESTART, effect_of};
 use crate::{
-    Given, Request, Response, Standing, agents,
+    Asking, Given, Request, Response, RolledBack, StandIn, Standing, agents,
     asking::Purpose,
-    log::{Dropped, End, told, traced},
+    attempts::Tally,
+    log::{Counted, Dropped, End, told, traced},
 };
+
+/// What became of a call on its way.
+#[derive(Default)]
+pub(super) struct Run {
+    pub(super) tally: Tally,
+    pub(super) cached: Option<Duration>,
+    pub(super) stands_in: Option<StandIn>,
+    /// The call that was made before under the same key.
+    pub(super) held: Option<CallId>,
+    pub(super) replayed: bool,
+    pub(super) standing: Option<Standing>,
+    /// Why this round did not succeed, where the answer is that the call goes on.
+    pub(super) failed: Option<Failure>,
+    pub(super) rollback: Option<RolledBack>,
+    /// Whether something of it stays, when it failed and was taken back.
+    pub(super) effect: Option<Effect>,
+    pub(super) settled: bool,
+    pub(super) undoable: bool,
+    pub(super) asked: Option<Asking>,
+    /// The answers it came with are used up.
+    pub(super) spent: bool,
+    /// When it came in.
+    pub(super) began: Option<Instant>,
+    pub(super) counted: Counted,
+}
+
+/// What is said of a call that was ended because the host ends.
+const STOPPED: &str = "the host is stopping; the call was ended";
 
 impl Dispatcher {
     /// Take one call through. Always answers, even when something in here panics.
@@ -155,21 +185,19 @@ impl Dispatcher {
 
     /// Who was ended because the host ends is told so, and when to come back if nothing can have come of it.
     pub(super) fn shutting_down(&self, failure: Failure, effect: Effect) -> Failure {
-        let ended = failure.kind == FailureKind::Cancelled && self.stopping.cut.is_cancelled();
-        match self.stopped(failure) {
-            failure if ended && effect == Effect::None => {
-                Failure::new(FailureKind::ShuttingDown, failure.message).retry_after(RESTART)
-            }
-            failure => failure,
+        if effect == Effect::None && self.is_cut(&failure) {
+            return Failure::new(FailureKind::ShuttingDown, STOPPED).retry_after(RESTART);
         }
+        self.stopped(failure)
     }
 
     /// It was not its client who ended it, when the host ends.
     pub(super) fn stopped(&self, failure: Failure) -> Failure {
-        if failure.kind != FailureKind::Cancelled || !self.stopping.cut.is_cancelled() {
-            return failure;
-        }
-        Failure { message: "the host is stopping; the call was ended".into(), ..failure }
+        if self.is_cut(&failure) { Failure { message: STOPPED.into(), ..failure } } else { failure }
+    }
+
+    fn is_cut(&self, failure: &Failure) -> bool {
+        failure.kind == FailureKind::Cancelled && self.stopping.cut.is_cancelled()
     }
 }
 

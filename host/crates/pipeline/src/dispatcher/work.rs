@@ -163,7 +163,6 @@ impl Work {
         for guest in tally.lingering.drain(..) {
             guest.await;
         }
-        result = result.map_err(|failure| dispatcher.stopped(failure));
         let token = result.as_mut().ok().and_then(|reply| reply.undo_token.take());
         let mut finished = Finished::new(result, tally);
         let (Some(recovery), Some(flight)) = (&dispatcher.recovery, flight) else { return finished };

@@ -155,6 +155,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::CompileOne(command) => return command.run(),
     };
     result.unwrap_or_else(|error| {
+        // What was logged on the way comes first.
+        skillhost_telemetry::flush(LAST_LINES);
         out::error(&error);
         ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
     })

@@ -38,7 +38,7 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// Listen on the configured address.
 ///
 /// # Errors
-/// With advice, when the port is taken, or the address is open to a network without leave.
+/// With advice, when the port is taken, or may not be.
 pub(crate) async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(listen).await.map_err(|error| explain(listen, &error))
 }

@@ -28,8 +28,9 @@ use tokio_util::{
 use super::{McpServer, refusal};
 use crate::{app::App, shutdown::Shutdown};
 
-/// How long the last answers may take to be written. Whoever is to read them may have stopped to.
-const FLUSH: Duration = Duration::from_secs(2);
+/// How long the last answers may take to be written. Whoever is to read them may have stopped to. More than the 2 s that rmcp
+/// 3.11 waits itself for who still listens.
+const FLUSH: Duration = Duration::from_secs(3);
 /// Longest line that is read at all, in bytes. Arguments have a bound of their own, with a better answer.
 const MAX_LINE: usize = 64 << 20;
 

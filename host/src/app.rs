@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use skillhost_core::{Clock, KeyValue};
-use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners};
+use skillhost_core::{Clock, KeyValue, OwnTool};
+use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners, Upstream};
 use skillhost_journal::{Observer, Phase, Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
 use skillhost_pipeline::{
@@ -38,6 +38,15 @@ pub(crate) struct App {
     interval: Option<Duration>,
 }
 
+/// What stands in for the world around skills that are tried out. By default nothing does.
+#[derive(Default)]
+pub(crate) struct StandIns {
+    /// For the tools of other skills.
+    pub(crate) tools: Vec<OwnTool>,
+    /// For the network.
+    pub(crate) upstream: Option<Arc<dyn Upstream>>,
+}
+
 /// When the journal is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
@@ -54,15 +63,27 @@ impl App {
         telemetry: Arc<Telemetry>,
         open: Open,
     ) -> anyhow::Result<Self> {
+        Self::start_among(settings, telemetry, open, StandIns::default()).await
+    }
+
+    /// The same, with what stands in for the world around it.
+    pub(crate) async fn start_among(
+        settings: &Settings,
+        telemetry: Arc<Telemetry>,
+        open: Open,
+        stand_ins: StandIns,
+    ) -> anyhow::Result<Self> {
         let clock = clock();
         let listeners = OwnListeners::default();
         let keyvalue: Arc<dyn KeyValue> = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
-        let engine = engine_with(settings, &listeners, Arc::clone(&keyvalue), &telemetry.metrics)?;
+        let surroundings = (Arc::clone(&keyvalue), stand_ins.upstream);
+        let engine = engine_with(settings, &listeners, surroundings, &telemetry.metrics)?;
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
         let recovery = recovery(settings, open, &telemetry.metrics).await?;
-        let builtin = built_in(&recovery, settings.offered);
+        let mut builtin = built_in(&recovery, settings.offered);
+        builtin.extend(stand_ins.tools);
         let skills = SkillsSettings { metrics: telemetry.metrics.clone(), ..settings.skills.clone() };
         let directory = Arc::new(Directory::open(skills, engine.clone(), Arc::clone(&clock), builtin)?);
         recovery.use_versions(directory.versions());
@@ -231,13 +252,13 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 /// The engine alone, for commands that look at a file.
 pub(crate) fn engine(settings: &Settings, listeners: &OwnListeners) -> anyhow::Result<Engine> {
     let keyvalue = Arc::new(Store::new(settings.data.join("keyvalue.sqlite")));
-    engine_with(settings, listeners, keyvalue, &Metrics::default())
+    engine_with(settings, listeners, (keyvalue, None), &Metrics::default())
 }
 
 fn engine_with(
     settings: &Settings,
     listeners: &OwnListeners,
-    keyvalue: Arc<dyn KeyValue>,
+    (keyvalue, upstream): (Arc<dyn KeyValue>, Option<Arc<dyn Upstream>>),
     metrics: &Metrics,
 ) -> anyhow::Result<Engine> {
     let engine = &settings.engine;
@@ -250,7 +271,7 @@ fn engine_with(
         instances: engine.instances,
         max_memory: engine.max_memory,
         threads: engine.threads,
-        cache: settings.data.join("compiled"),
+        cache: engine.cache.clone(),
         cache_size: engine.cache_size,
         compiler: Compiler::Child {
             program,
@@ -259,6 +280,7 @@ fn engine_with(
             memory: engine.compile_memory,
         },
         listeners: listeners.clone(),
+        upstream,
         keyvalue: Some(keyvalue),
         metrics: metrics.clone(),
     };

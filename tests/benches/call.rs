@@ -26,6 +26,7 @@ fn one_call(criterion: &mut Criterion) {
         cache_size: 1 << 30,
         compiler: Compiler::InProcess,
         listeners: OwnListeners::default(),
+        upstream: None,
         keyvalue: None,
         metrics: Metrics::default(),
     };

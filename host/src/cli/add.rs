@@ -30,7 +30,7 @@ use crate::{
 };
 use changes::Changes;
 pub(super) use place::{Folder, There};
-use show::Found;
+pub(super) use show::Found;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -267,7 +267,7 @@ fn name_of(source: &Source) -> anyhow::Result<SkillName> {
 }
 
 /// The nearest that may be a name.
-fn likely(stem: &str) -> String {
+pub(super) fn likely(stem: &str) -> String {
     let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let name: String = stem.chars().take(skillhost_core::name::MAX_SKILL_NAME).map(fits).collect();
     let name = name.trim_matches('-');

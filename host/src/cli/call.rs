@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use clap::Args;
 use rmcp::model::{CallToolResult, ContentBlock, ErrorData};
 use serde_json::{Map, Value};
-use skillhost_core::{Caller, ClientFeatures, NoClient};
+use skillhost_core::{Access, Caller, ClientFeatures, NoClient};
 use skillhost_journal::Priority;
 use skillhost_pipeline::{Asked, Request};
+use tokio_util::sync::CancellationToken;
 
 use super::{ACCEPTED, Common, TOOL_ERROR, Told, out, start, stop_on_signal};
 use crate::{
@@ -49,27 +50,13 @@ impl Call {
         let result = block_on(async {
             let stop = stop_on_signal()?;
             let app = App::start(&settings, Arc::clone(&telemetry), Open::WithFirstUse).await?;
-            let request = Request {
-                id: None,
-                tool: self.tool,
-                arguments,
-                meta: None,
-                correlation_id: None,
-                caller: Caller::local(),
-                access: skillhost_core::Access::default(),
-                client: ClientFeatures::default(),
-                link: Arc::new(NoClient),
-                cancel: stop,
-                parent: None,
-                asked: Asked {
-                    key: self.idempotency_key,
-                    durable: self.durable,
-                    priority: self.priority.as_deref().and_then(Priority::from_word),
-                    ..Asked::default()
-                },
-                given: None,
-                resume: None,
+            let asked = Asked {
+                key: self.idempotency_key,
+                durable: self.durable,
+                priority: self.priority.as_deref().and_then(Priority::from_word),
+                ..Asked::default()
             };
+            let request = Request { asked, ..request(self.tool, arguments, stop) };
             Ok(reply::to_mcp(app.dispatcher.call(request).await))
         })?;
         // What could not be sent is no reason to call it again.
@@ -91,6 +78,30 @@ impl Call {
             return Ok(ExitCode::from(ACCEPTED));
         }
         Ok(if result.is_error == Some(true) { ExitCode::from(TOOL_ERROR) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// A call of a tool by nobody but this process.
+pub(super) fn request(
+    tool: String,
+    arguments: Option<Map<String, Value>>,
+    cancel: CancellationToken,
+) -> Request {
+    Request {
+        id: None,
+        tool,
+        arguments,
+        meta: None,
+        correlation_id: None,
+        caller: Caller::local(),
+        access: Access::default(),
+        client: ClientFeatures::default(),
+        link: Arc::new(NoClient),
+        cancel,
+        parent: None,
+        asked: Asked::default(),
+        given: None,
+        resume: None,
     }
 }
 

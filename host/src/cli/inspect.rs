@@ -119,7 +119,7 @@ pub(super) fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) 
     mounted(name, own, &spec.name)
 }
 
-fn mounted(skill: &SkillName, own: &SkillSettings, name: &str) -> anyhow::Result<ToolName> {
+pub(super) fn mounted(skill: &SkillName, own: &SkillSettings, name: &str) -> anyhow::Result<ToolName> {
     Ok(match own.mount {
         Mount::Prefixed => ToolName::prefixed(skill, name)?,
         Mount::Root => ToolName::at_root(name)?,
@@ -256,12 +256,7 @@ pub(super) fn page(
             writeln!(text, "  result:    {}", schema(output))?;
         }
     }
-    if !loaded.no_tools.is_empty() {
-        writeln!(text, "\nexported, but no tools")?;
-        for why in &loaded.no_tools {
-            writeln!(text, "  {}", out::harmless(why))?;
-        }
-    }
+    no_tools(&mut text, loaded)?;
     let features = &loaded.features;
     let kinds = [
         ("prompts", prompts(name, loaded, own)?),
@@ -278,6 +273,14 @@ pub(super) fn page(
         writeln!(text, "\nit completes arguments")?;
     }
     Ok(text)
+}
+
+/// What a plain component exports that cannot be a tool, and why.
+pub(super) fn no_tools(text: &mut String, loaded: &Loaded) -> std::fmt::Result {
+    if !loaded.no_tools.is_empty() {
+        writeln!(text, "\nexported, but no tools")?;
+    }
+    loaded.no_tools.iter().try_for_each(|why| writeln!(text, "  {}", out::harmless(why)))
 }
 
 /// The prompts, as clients see their names.

@@ -2,10 +2,12 @@
 
 mod add;
 mod auth;
+mod build;
 mod call;
 mod compile_one;
 mod config;
 mod confirm;
+mod dev;
 mod dlq;
 mod explain;
 mod health;
@@ -19,6 +21,8 @@ mod remove;
 mod saga;
 mod serve;
 mod stdio;
+mod test;
+mod wit;
 
 use std::{
     path::{Path, PathBuf},
@@ -63,6 +67,7 @@ Examples:
   skillhost inspect text                               tools, schemas, imports and limits of a skill
   skillhost add https://example.com/hello.wasm --sha256 DIGEST
   skillhost call text_word_count --args '{\"text\":\"a b\"}'
+  skillhost build hello && skillhost test hello        from source to a component, and its cases
   skillhost dlq list --state parked                    calls that wait for somebody to judge them
   skillhost undo ID                                    take back what a call did
 
@@ -111,6 +116,14 @@ enum Command {
     Remove(remove::Remove),
     /// Call a tool through the whole pipeline, without a client
     Call(call::Call),
+    /// Build a skill from source, with the tools of its language
+    Build(build::Build),
+    /// Try a skill out: its cases, through the whole pipeline
+    Test(test::Test),
+    /// Build a skill, serve it, and do so again with each change of its source
+    Dev(dev::Dev),
+    /// Show the contract between skills and this host, or what a component imports and exports
+    Wit(wit::Wit),
     /// Look after dead letters: calls that did not succeed and must not be lost
     Dlq(dlq::Dlq),
     /// Look after sagas: calls that are kept or taken back together
@@ -144,6 +157,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Add(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Remove(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => command.run(&common),
+        Command::Build(command) => settings().and_then(|settings| command.run(&settings)),
+        Command::Test(command) => command.run(&common),
+        Command::Dev(command) => command.run(&common),
+        Command::Wit(command) => command.run(),
         Command::Dlq(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Saga(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Undo(command) => settings().and_then(|settings| command.run(&settings)),

@@ -35,6 +35,15 @@ pub(super) fn check(settings: &Settings) -> Result<Option<Token>, ConfigError> {
 
 impl Serve {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        self.run_beside(common, |_| Ok(()))
+    }
+
+    /// The same, and what `beside` begins goes on until the host ends.
+    pub(super) fn run_beside<T>(
+        self,
+        common: &Common,
+        beside: impl FnOnce(&Settings) -> anyhow::Result<T>,
+    ) -> anyhow::Result<ExitCode> {
         let raw = common.raw()?;
         let listen = self.listen.or_else(|| raw.server.listen.clone());
         let server = raw::Server { listen, ..raw.server.clone() };
@@ -50,6 +59,7 @@ impl Serve {
             let _socket = Socket::open(&settings.data, admin.clone());
             let _reload = common.follow(raw, &app)?;
             app.work(stop.clone());
+            let _beside = beside(&settings)?;
             let admin = token.map(|token| (admin, token));
             let mut shutdown = app.shutdown();
             let served = http::serve(&app, &settings.http, admin, listener, &shutdown, stop).await;

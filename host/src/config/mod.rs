@@ -52,16 +52,26 @@ pub(crate) fn with_environment(raw: Raw) -> Result<Raw, ConfigError> {
     )
 }
 
+/// Let relative paths in `grants` start from `folder`.
+pub(crate) fn rooted(grants: &mut raw::Grants, folder: &Path) {
+    for relative in granted(grants).filter(|path| !path.as_os_str().is_empty()) {
+        *relative = folder.join(&relative);
+    }
+}
+
+/// Every path of the machine in `grants`.
+fn granted(grants: &mut raw::Grants) -> impl Iterator<Item = &mut PathBuf> {
+    let secrets = grants.secrets.values_mut().filter_map(|secret| match secret {
+        raw::Secret::File(file) => Some(&mut file.file),
+        raw::Secret::Variable(_) => None,
+    });
+    grants.files.iter_mut().map(|folder| &mut folder.host).chain(secrets)
+}
+
 /// Every path of the machine in `raw`.
 fn paths(raw: &mut Raw) -> impl Iterator<Item = &mut PathBuf> {
     let grants = raw.skills.values_mut().filter_map(|skill| skill.grants.as_mut());
-    let granted = grants.flat_map(|grants| {
-        let secrets = grants.secrets.values_mut().filter_map(|secret| match secret {
-            raw::Secret::File(file) => Some(&mut file.file),
-            raw::Secret::Variable(_) => None,
-        });
-        grants.files.iter_mut().map(|folder| &mut folder.host).chain(secrets)
-    });
+    let granted = grants.flat_map(granted);
     let token = match &mut raw.admin.token {
         Some(raw::Secret::File(file)) => Some(&mut file.file),
         _ => None,

@@ -72,6 +72,8 @@ pub(crate) struct HttpSettings {
 /// The engine.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineSection {
+    /// Where compiled code is kept.
+    pub(crate) cache: PathBuf,
     pub(crate) instances: u32,
     pub(crate) threads: usize,
     pub(crate) max_memory: usize,
@@ -263,7 +265,7 @@ impl Raw {
             SecretSource::Variable(_) => None,
         }));
         let playbooks = playbooks::all(&playbooks)?;
-        let kept = Some(Kept::new(data.join("components")));
+        let (kept, cache) = (Some(Kept::new(data.join("components"))), data.join("compiled"));
         Ok(Settings {
             http: HttpSettings {
                 listen: resolve(&listen)?,
@@ -285,6 +287,7 @@ impl Raw {
                 defaults: skill::settings("defaults", None, &defaults, max_memory)?,
             },
             engine: EngineSection {
+                cache,
                 instances: within("engine.instances", engine.instances.expect(set), 1, 10_000)?,
                 threads: within("engine.threads", engine.threads.expect(set), 1, 1_024)?,
                 max_memory,

@@ -174,6 +174,7 @@ impl Engine {
                 around: Surroundings {
                     keyvalue: settings.keyvalue.clone(),
                     listeners: settings.listeners.clone(),
+                    upstream: settings.upstream.clone(),
                 },
                 notices: Mutex::new(Some(notices)),
             }),

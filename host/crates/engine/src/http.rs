@@ -11,6 +11,7 @@ mod connect;
 mod hooks;
 mod link;
 mod rule;
+mod upstream;
 
 pub(crate) use client::Client;
 pub use connect::OwnListeners;
@@ -18,3 +19,4 @@ pub(crate) use hooks::Hooks;
 pub use http::Method;
 pub(crate) use link::add_to_linker;
 pub use rule::{Hosts, HttpRule};
+pub use upstream::Upstream;

@@ -40,7 +40,7 @@ pub use grants::{
     Access, Ask, EnvValue, FolderGrant, GrantError, Grants, SecretSource, ToolPattern, asked, check, unasked,
 };
 pub use guest::LOADING;
-pub use http::{Hosts, HttpRule, Method, OwnListeners};
+pub use http::{Hosts, HttpRule, Method, OwnListeners, Upstream};
 pub use inspect::Interfaces;
 pub use settings::{Allowance, EngineSettings, Limits, Protected};
 pub use skill::Skill;

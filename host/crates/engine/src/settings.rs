@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 use skillhost_core::KeyValue;
 use skillhost_telemetry::Metrics;
 
-use crate::{Compiler, Grants, OwnListeners};
+use crate::{Compiler, Grants, OwnListeners, Upstream};
 
 /// Settings of the engine as a whole.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct EngineSettings {
     pub compiler: Compiler,
     /// Where the host listens: no skill reaches it. May grow later.
     pub listeners: OwnListeners,
+    /// Answers skills' requests over HTTP in the place of the network. By default none does.
+    pub upstream: Option<Arc<dyn Upstream>>,
     /// Keeps skills' values. Without it no skill has a bucket, whatever was granted.
     pub keyvalue: Option<Arc<dyn KeyValue>>,
     /// What is measured. By default nothing.

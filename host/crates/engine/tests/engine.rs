@@ -29,6 +29,7 @@ fn engine(instances: u32, cache: &Path) -> Engine {
         cache_size: 1 << 30,
         compiler: Compiler::InProcess,
         listeners: OwnListeners::default(),
+        upstream: None,
         keyvalue: None,
         metrics: Metrics::default(),
     };

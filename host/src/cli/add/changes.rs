@@ -6,7 +6,7 @@ use skillhost_engine::Loaded;
 
 /// What changes. Without a list of the old ones, where that cannot be loaded, everything is new.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(in crate::cli) struct Changes {
     /// What is there.
     pub(super) from: Option<Digest>,
     /// Why that cannot be compared.

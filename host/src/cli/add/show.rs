@@ -13,14 +13,14 @@ use crate::{
 };
 
 /// All that is known before anything is changed.
-pub(super) struct Found<'a> {
-    pub(super) name: &'a SkillName,
+pub(in crate::cli) struct Found<'a> {
+    pub(in crate::cli) name: &'a SkillName,
     /// As the user named it.
-    pub(super) source: &'a str,
-    pub(super) size: usize,
-    pub(super) loaded: &'a Loaded,
-    pub(super) changes: Option<Changes>,
-    pub(super) settings: &'a Settings,
+    pub(in crate::cli) source: &'a str,
+    pub(in crate::cli) size: usize,
+    pub(in crate::cli) loaded: &'a Loaded,
+    pub(in crate::cli) changes: Option<Changes>,
+    pub(in crate::cli) settings: &'a Settings,
 }
 
 impl Found<'_> {
@@ -38,7 +38,7 @@ impl Found<'_> {
     }
 
     /// For programs.
-    pub(super) fn described(&self) -> anyhow::Result<Value> {
+    pub(in crate::cli) fn described(&self) -> anyhow::Result<Value> {
         let skills = &self.settings.skills;
         let own = skills.of(self.name);
         let mut described = inspect::described(self.name, self.size, self.loaded, own, &skills.protected)?;
@@ -49,7 +49,7 @@ impl Found<'_> {
     }
 
     /// For people.
-    pub(super) fn page(&self) -> anyhow::Result<String> {
+    pub(in crate::cli) fn page(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         let size = bytesize::ByteSize(self.size as u64).display().iec();
         let (name, digest) = (self.name, self.loaded.digest);
@@ -72,6 +72,7 @@ impl Found<'_> {
                 writeln!(text, "  and {count} {what}")?;
             }
         }
+        inspect::no_tools(&mut text, self.loaded)?;
         let asks = asked(&self.loaded.interfaces, self.grants());
         let reaching: Vec<_> = asks.iter().filter(|ask| ask.needs.is_some()).collect();
         if reaching.is_empty() {

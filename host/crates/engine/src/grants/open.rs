@@ -108,6 +108,7 @@ pub(crate) struct Folder {
 pub(crate) struct Surroundings {
     pub(crate) keyvalue: Option<Arc<dyn KeyValue>>,
     pub(crate) listeners: OwnListeners,
+    pub(crate) upstream: Option<Arc<dyn http::Upstream>>,
 }
 
 /// Look up everything that `grants` names. Blocks.
@@ -126,7 +127,7 @@ pub(crate) fn open(
         config: grants.config.clone(),
         redactor: Redactor::new(secrets.values()),
         secrets,
-        http: http::Client::new(&grants.http, &around.listeners)
+        http: http::Client::new(&grants.http, &around.listeners, around.upstream.as_ref())
             .map_err(GrantError::Certificates)?
             .map(Arc::new),
         keyvalue: keyvalue(grants.keyvalue, around)?,
@@ -140,7 +141,7 @@ pub(crate) fn open(
 /// # Errors
 /// The first that is not.
 pub fn check(grants: &Grants, protected: &[(&'static str, PathBuf)]) -> Result<(), GrantError> {
-    let around = Surroundings { keyvalue: None, listeners: OwnListeners::default() };
+    let around = Surroundings { keyvalue: None, listeners: OwnListeners::default(), upstream: None };
     open(grants, protected, &around).map(drop)
 }
 

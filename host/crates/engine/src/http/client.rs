@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy,
@@ -14,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::{
-    HttpRule, OwnListeners,
+    HttpRule, OwnListeners, Upstream,
     body::{Bounded, Direction},
     connect::{ConnectError, Connector, Resolve, System},
     rule::{Target, admit},
@@ -28,19 +29,30 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Sends the requests of one skill.
 pub(crate) struct Client {
     rules: Arc<[HttpRule]>,
-    inner: legacy::Client<HttpsConnector<Connector>, Bounded<WasiBody>>,
+    way: Way,
+}
+
+/// Where requests go that were granted.
+enum Way {
+    Network(legacy::Client<HttpsConnector<Connector>, Bounded<WasiBody>>),
+    Instead(Arc<dyn Upstream>),
 }
 
 impl Client {
-    /// A client for these rules; none when there are no rules.
+    /// A client for these rules; none when there are no rules. With `upstream` it reaches no network.
     ///
     /// # Errors
     /// When the machine has no certificates to check servers by.
-    pub(crate) fn new(rules: &[HttpRule], listeners: &OwnListeners) -> Result<Option<Self>, String> {
-        if rules.is_empty() {
-            return Ok(None);
+    pub(crate) fn new(
+        rules: &[HttpRule],
+        listeners: &OwnListeners,
+        upstream: Option<&Arc<dyn Upstream>>,
+    ) -> Result<Option<Self>, String> {
+        match upstream {
+            _ if rules.is_empty() => Ok(None),
+            Some(upstream) => Ok(Some(Self { rules: rules.into(), way: Way::Instead(Arc::clone(upstream)) })),
+            None => Self::with(rules, listeners, Arc::new(System::default())).map(Some),
         }
-        Self::with(rules, listeners, Arc::new(System::default())).map(Some)
     }
 
     fn with(
@@ -60,7 +72,7 @@ impl Client {
             .pool_max_idle_per_host(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { rules, inner })
+        Ok(Self { rules, way: Way::Network(inner) })
     }
 
     /// Send a request if it was granted. `permit` is held until the response is read.
@@ -77,7 +89,18 @@ impl Client {
         let patience = [options.connect_timeout, options.first_byte_timeout]
             .into_iter()
             .try_fold(Duration::ZERO, |sum, part| part.map(|part| sum.saturating_add(part)));
-        let sending = self.inner.request(request);
+        let inner = match &self.way {
+            Way::Network(inner) => inner,
+            Way::Instead(upstream) => {
+                let answer = answered(&**upstream, request).await?;
+                return Ok(answer.map(|body| {
+                    Bounded::new(body, rule.max_response, Direction::Response)
+                        .paced(None, permit)
+                        .boxed_unsync()
+                }));
+            }
+        };
+        let sending = inner.request(request);
         let sent = match patience {
             Some(patience) => {
                 tokio::time::timeout(patience, sending).await.map_err(|_| Error::HttpResponseTimeout)?
@@ -99,6 +122,17 @@ impl Client {
             Error::HttpRequestDenied
         })
     }
+}
+
+/// What stands in for the network says to a request.
+async fn answered(
+    upstream: &dyn Upstream,
+    request: Request<Bounded<WasiBody>>,
+) -> Result<Response<Full<Bytes>>, Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let answer = upstream.answer(Request::from_parts(head, body)).ok_or(Error::ConnectionRefused)?;
+    Ok(answer.map(Full::new))
 }
 
 fn tls() -> Result<ClientConfig, String> {

@@ -1,0 +1,159 @@
+//! C, by clang.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use wit_bindgen_core::Files;
+use wit_parser::Resolve;
+
+use crate::{BuildError, Built, lift::lift, project::sources, tools};
+
+/// Debian's C library for WebAssembly.
+const DEBIAN: &str = "/usr/lib/wasm32-wasi/libc.a";
+/// Bytes. The linker's own default is 64 KiB, where C has twice as much nearly everywhere else.
+const STACK: u32 = 256 << 10;
+
+struct Compiler {
+    program: PathBuf,
+    /// What makes it compile for WASI.
+    args: Vec<OsString>,
+    told: String,
+}
+
+/// With `wit/` it exports what that says, otherwise it is a command with a `main`.
+pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError> {
+    let compiler = compiler()?;
+    let name = dir.file_name().unwrap_or(OsStr::new("component")).to_string_lossy().into_owned();
+    let wit = dir.join("wit");
+    let bindings = wit.is_dir().then(|| bindings(&wit, &dir.join("gen"))).transpose()?;
+    let objects = tempfile::tempdir().map_err(BuildError::io("cannot make a temporary folder"))?;
+    let wasm = objects.path().join("core.wasm");
+    let mut inputs = vec![];
+    let generated = bindings.iter().map(|bindings| (&bindings.source, false));
+    let own = sources(dir, &["c"])?;
+    for (n, (source, ours)) in own.iter().map(|source| (source, true)).chain(generated).enumerate() {
+        let object = objects.path().join(format!("{n}.o"));
+        let mut command = compiler.command(dir);
+        command.args(["-O2", "-c", "-ffunction-sections", "-fdata-sections"]);
+        // Nobody mends what is generated.
+        command.arg(if ours { "-Wall" } else { "-w" });
+        for include in ["gen", "include", "src", "."] {
+            command.arg("-I").arg(dir.join(include));
+        }
+        command.args(extra).arg(source).arg("-o").arg(&object);
+        tools::run(&mut command)?;
+        inputs.push(object);
+    }
+    inputs.extend(bindings.as_ref().map(|bindings| bindings.types.clone()));
+    let mut command = compiler.command(dir);
+    if bindings.is_some() {
+        command.arg("-mexec-model=reactor");
+    }
+    // The stack first: one that is too deep traps, and overwrites nothing.
+    command.args(["-Wl,--strip-all", "-Wl,--gc-sections", "-Wl,--stack-first"]);
+    command.arg(format!("-Wl,-z,stack-size={STACK}")).args(&inputs).arg("-o").arg(&wasm);
+    tools::run(&mut command)?;
+    let core = fs::read(&wasm).map_err(BuildError::io("cannot read what the linker made"))?;
+    Ok(Built { name, component: lift(&core)?, with: format!("C, {}", compiler.told) })
+}
+
+impl Compiler {
+    fn command(&self, dir: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(dir).args(&self.args);
+        command
+    }
+}
+
+/// The compiler of this machine: that of the WASI SDK, where the environment names one, else a clang that has all of its parts.
+fn compiler() -> Result<Compiler, BuildError> {
+    if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
+        let program = Path::new(&sdk).join("bin/clang");
+        if program.is_file() {
+            return Ok(Compiler {
+                program,
+                args: vec!["--target=wasm32-wasip1".into()],
+                told: "clang of the WASI SDK".into(),
+            });
+        }
+    }
+    let args = ["--target=wasm32-wasi", "--sysroot=/usr"];
+    let names =
+        ["clang".to_owned()].into_iter().chain((14..=30).rev().map(|version| format!("clang-{version}")));
+    for program in names.filter_map(|name| tools::on_path(&name)) {
+        let builtins = tools::asked(Command::new(&program).args(args).arg("-print-libgcc-file-name"));
+        if builtins.is_some_and(|file| Path::new(&file).is_file()) && Path::new(DEBIAN).is_file() {
+            let told = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(Compiler { program, args: args.map(Into::into).into(), told });
+        }
+    }
+    Err(BuildError::Missing {
+        what: "a C compiler for WebAssembly with its C library",
+        install: "unpack the WASI SDK and say WASI_SDK_PATH; or, on Debian, `apt-get install --no-install-recommends clang-19 \
+                  lld-19 libclang-rt-19-dev-wasm32 wasi-libc`"
+            .into(),
+    })
+}
+
+/// Files that bind C to WIT.
+struct Bindings {
+    source: PathBuf,
+    /// An object with the types, for [`lift`].
+    types: PathBuf,
+}
+
+/// Write the bindings of the world in `wit` into `to`. Files that say the same already are left alone.
+fn bindings(wit: &Path, to: &Path) -> Result<Bindings, BuildError> {
+    let unsound =
+        |error: anyhow::Error| BuildError::Wit { path: wit.to_owned(), problem: format!("{error:#}") };
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit).map_err(unsound)?;
+    let world = resolve.select_world(&[package], None).map_err(unsound)?;
+    let mut files = Files::default();
+    wit_bindgen_c::Opts::default().build().generate(&mut resolve, world, &mut files).map_err(unsound)?;
+    fs::create_dir_all(to).map_err(BuildError::io(format!("cannot make {}", to.display())))?;
+    let mut bindings = Bindings { source: PathBuf::new(), types: PathBuf::new() };
+    for (name, content) in files.iter() {
+        let path = to.join(name);
+        if fs::read(&path).ok().as_deref() != Some(content) {
+            fs::write(&path, content).map_err(BuildError::io(format!("cannot write {}", path.display())))?;
+        }
+        match path.extension().and_then(OsStr::to_str) {
+            Some("c") => bindings.source = path,
+            Some("o") => bindings.types = path,
+            _ => {}
+        }
+    }
+    Ok(bindings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bindings_are_written_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (wit, to) = (dir.path().join("wit"), dir.path().join("gen"));
+        fs::create_dir(&wit).unwrap();
+        let world = |text: &str| fs::write(wit.join("world.wit"), format!("package a:b;\n{text}")).unwrap();
+        world("world shop { export add: func(a: string) -> u32; }");
+        let made = bindings(&wit, &to).unwrap();
+        assert_eq!((made.source.file_name(), made.types.is_file()), (Some(OsStr::new("shop.c")), true));
+        let header = to.join("shop.h");
+        assert!(fs::read_to_string(&header).unwrap().contains("exports_shop_add"));
+        let written = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+        let before = written(&header);
+        bindings(&wit, &to).unwrap();
+        assert_eq!(written(&header), before);
+        for wrong in ["world", "world a {} world b {}", "world w { include no:such/thing; }", ""] {
+            world(wrong);
+            assert!(matches!(bindings(&wit, &to), Err(BuildError::Wit { .. })), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The contract between host and skill, as WIT.
+
+use std::{fs, path::Path};
+
+use wit_component::{DecodedWasm, OutputToString, WitPrinter};
+use wit_parser::{PackageId, Resolve};
+
+use crate::BuildError;
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../wit/", $path)))),*]
+    };
+}
+
+/// The package `skillhost:skill`, and those it depends on, by their paths in a folder of WIT.
+pub const FILES: &[(&str, &str)] = files![
+    "host.wit",
+    "secrets.wit",
+    "skill.wit",
+    "types.wit",
+    "worlds.wit",
+    "deps/config/store.wit",
+    "deps/keyvalue/store.wit",
+    "deps/logging/logging.wit",
+];
+
+/// The contract as one document.
+///
+/// # Errors
+/// None: a test reads it.
+pub fn document() -> Result<String, BuildError> {
+    let folder = tempfile::tempdir().map_err(BuildError::io("cannot make a temporary folder"))?;
+    write(folder.path())?;
+    of(folder.path())
+}
+
+/// Write the contract's files into `folder`, which is made where it is not there. Files of other packages stay.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(folder: &Path) -> Result<(), BuildError> {
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(BuildError::io(format!("cannot write {}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// What a component imports and exports, or what a folder of WIT says, as one document.
+///
+/// # Errors
+/// When it is neither, or not sound.
+pub fn of(path: &Path) -> Result<String, BuildError> {
+    let unsound =
+        |error: anyhow::Error| BuildError::Wit { path: path.to_owned(), problem: format!("{error:#}") };
+    let (resolve, package) = if path.is_dir() {
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_path(path).map_err(unsound)?;
+        (resolve, package)
+    } else {
+        let bytes = fs::read(path).map_err(BuildError::io(format!("cannot read {}", path.display())))?;
+        let decoded = wit_component::decode(&bytes).map_err(|error| {
+            BuildError::Component(format!("{} is no component: {error:#}", path.display()))
+        })?;
+        let package = decoded.package();
+        match decoded {
+            DecodedWasm::WitPackage(resolve, _) | DecodedWasm::Component(resolve, _) => (resolve, package),
+        }
+    };
+    print(&resolve, package).map_err(unsound)
+}
+
+/// `package` first, then all that it leans on.
+fn print(resolve: &Resolve, package: PackageId) -> anyhow::Result<String> {
+    let others: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != package).collect();
+    let mut printer = WitPrinter::<OutputToString>::default();
+    printer.print(resolve, package, &others)?;
+    Ok(printer.output.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// Files below `folder`, by their paths in it.
+    fn below(folder: &Path, at: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder.join(at)).unwrap().map(|entry| at.join(entry.unwrap().file_name()));
+        entries
+            .flat_map(|path| if folder.join(&path).is_dir() { below(folder, &path) } else { vec![path] })
+            .collect()
+    }
+
+    #[test]
+    fn all_files_of_the_contract_are_there() {
+        let mut found = below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../wit"), Path::new(""));
+        let mut known: Vec<_> = FILES.iter().map(|(path, _)| PathBuf::from(path)).collect();
+        found.sort();
+        known.sort();
+        assert_eq!(found, known);
+    }
+
+    #[test]
+    fn the_document_is_sound_and_says_what_the_files_say() {
+        let document = document().unwrap();
+        for said in
+            ["package skillhost:skill@0.1.0;", "/// All tools of this skill.", "package wasi:logging@"]
+        {
+            assert!(document.contains(said), "{said}");
+        }
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("skill.wit", &document).unwrap();
+        assert!(resolve.select_world(&[package], Some("with-undo")).is_ok());
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let wit = folder.path().join("new/wit");
+        write(&wit).unwrap();
+        write(&wit).unwrap();
+        assert_eq!(of(&wit).unwrap(), document().unwrap());
+        let file = folder.path().join("no.wasm");
+        fs::write(&file, "no").unwrap();
+        assert!(of(&file).unwrap_err().to_string().contains("no.wasm is no component"));
+    }
+}

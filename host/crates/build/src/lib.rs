@@ -1,0 +1,93 @@
+//! Builds components from source.
+//!
+//! [`Project::find`] tells the language of a folder; [`Project::build`] calls that language's own tools and makes a component of
+//! what comes out. Nothing is installed: what is missing is named, with how to get it. [`contract`] is the WIT of
+//! skills, for tools that are not called from here.
+#![deny(missing_docs)]
+
+mod c;
+pub mod contract;
+mod docs;
+mod lift;
+mod project;
+mod rust;
+mod tools;
+
+pub use lift::{check, lift};
+pub use project::{Language, Project};
+
+use std::{io, path::PathBuf};
+
+/// A component that was built.
+#[derive(Debug)]
+pub struct Built {
+    /// What it is called where it comes from: the package, else the folder.
+    pub name: String,
+    /// Its bytes.
+    pub component: Vec<u8>,
+    /// With what it was built, for people.
+    pub with: String,
+}
+
+/// Why there is no component.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No language is known by what is in the folder.
+    #[error(
+        "{} holds nothing that can be built\n  hint: a folder is built that has a Cargo.toml, package.json, pyproject.toml, \
+         app.py, go.mod or *.c", .0.display()
+    )]
+    Nothing(PathBuf),
+    /// The language is known, and its tools are not called from here yet.
+    #[error("{language} is not built by this command yet\n  hint: {how}")]
+    NotYet {
+        /// Which.
+        language: Language,
+        /// How else.
+        how: &'static str,
+    },
+    /// A tool, or a part of one, is not on this machine.
+    #[error("{what} is missing on this machine\n  hint: {install}")]
+    Missing {
+        /// Which.
+        what: &'static str,
+        /// How to get it.
+        install: String,
+    },
+    /// A tool ended with an error, which it told itself.
+    #[error("{tool} failed ({how}); what it says above is the reason")]
+    Tool {
+        /// Which.
+        tool: String,
+        /// Its exit status.
+        how: String,
+    },
+    /// The project is not laid out so that it can become a component.
+    #[error("{0}")]
+    Project(String),
+    /// The WIT of the project.
+    #[error("the WIT in {} is not sound: {problem}", .path.display())]
+    Wit {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// What came out is no component, or none that can be used.
+    #[error("what was built is no component: {0}")]
+    Component(String),
+    /// A file.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was to be done.
+        what: String,
+        /// Why it could not.
+        error: io::Error,
+    },
+}
+
+impl BuildError {
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        |error| Self::Io { what: what.into(), error }
+    }
+}

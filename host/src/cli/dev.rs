@@ -1,0 +1,88 @@
+//! `skillhost dev`
+
+mod watch;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use skillhost_build::Project;
+use skillhost_engine::OwnListeners;
+use tokio::task::AbortHandle;
+
+use super::{Common, build::What, out, serve::Serve};
+use crate::{app::engine, config::Settings};
+use watch::Sources;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The skill is served at http://127.0.0.1:8000/mcp, and with each change of its source it is built again; clients
+that are connected see its new tools at once. What does not build, or cannot be served, leaves the last good version
+in its place. The host's state is kept in .skillhost in the project's folder, apart from any other host's.")]
+pub(super) struct Dev {
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+impl Dev {
+    pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let Self { what, serve } = self;
+        let project = Project::find(&what.dir)?;
+        let (skills, data) = (what.folder(&project), own_folder(&project.dir.join(".skillhost"))?);
+        fs::create_dir_all(&skills).with_context(|| format!("cannot make {}", skills.display()))?;
+        let common = Common {
+            skills: Some(skills),
+            data: Some(common.data.clone().unwrap_or(data)),
+            ..common.clone()
+        };
+        serve.run_beside(&common, |settings| {
+            let sources = Sources::watch(&project.dir)
+                .with_context(|| format!("cannot watch {}", project.dir.display()))?;
+            let task = tokio::spawn(keep_building(what, project, settings.clone(), sources));
+            Ok(Ending(task.abort_handle()))
+        })
+    }
+}
+
+/// A folder that no repository keeps.
+fn own_folder(folder: &Path) -> anyhow::Result<PathBuf> {
+    let ignore = folder.join(".gitignore");
+    fs::create_dir_all(folder)
+        .and_then(|()| if ignore.exists() { Ok(()) } else { fs::write(&ignore, "*\n") })
+        .with_context(|| format!("cannot write into {}", folder.display()))?;
+    Ok(folder.join("data"))
+}
+
+/// A task that ends with this.
+struct Ending(AbortHandle);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Build now, and with each change.
+async fn keep_building(what: What, project: Project, settings: Settings, mut sources: Sources) {
+    loop {
+        match built(&what, &project, &settings).await {
+            Ok(told) => out::note(&told),
+            Err(error) => out::error(&error),
+        }
+        sources.changed().await;
+    }
+}
+
+async fn built(what: &What, project: &Project, settings: &Settings) -> anyhow::Result<String> {
+    let engine = engine(settings, &OwnListeners::default())?;
+    let made = what.make(project, &engine, settings).await?;
+    let size = bytesize::ByteSize(made.built.component.len() as u64).display().iec();
+    let tools: Vec<_> = made.loaded.tools.iter().map(|spec| spec.name.as_str()).collect();
+    Ok(format!("built {} ({size}): {}", made.name, tools.join(", ")))
+}

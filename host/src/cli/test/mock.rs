@@ -1,0 +1,236 @@
+//! What stands in for other skills' tools and for the network while a case runs.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::{
+    body::Bytes,
+    http::{HeaderName, Request, Response},
+};
+use serde_json::Value;
+use skillhost_core::{
+    Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool, Reply,
+    Report, Schema, SkillName, TaskSupport, ToolName, ToolSpec, Undo, Usage,
+};
+use skillhost_engine::Upstream;
+
+use super::{
+    case::{Case, MockHttp, MockTool},
+    judge::includes,
+};
+
+/// The mocks of a case, and how often each was asked.
+pub(super) struct Mocks {
+    tools: Vec<(MockTool, Mutex<u32>)>,
+    http: Vec<(MockHttp, Mutex<u32>)>,
+    /// What no mock answers.
+    missed: Mutex<Vec<String>>,
+}
+
+impl Mocks {
+    pub(super) fn of(case: &Case) -> Arc<Self> {
+        Arc::new(Self {
+            tools: case.mock_tools.iter().map(|mock| (mock.clone(), Mutex::default())).collect(),
+            http: case.mock_http.iter().map(|mock| (mock.clone(), Mutex::default())).collect(),
+            missed: Mutex::default(),
+        })
+    }
+
+    /// The tools, for the catalog.
+    pub(super) fn tools(self: &Arc<Self>) -> anyhow::Result<Vec<OwnTool>> {
+        let names: BTreeSet<_> = self.tools.iter().map(|(mock, _)| mock.tool.as_str()).collect();
+        names.into_iter().map(|name| own(name, self)).collect()
+    }
+
+    /// What went otherwise than the mocks say.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = lock(&self.missed).clone();
+        let tools = self.tools.iter().map(|(mock, asked)| {
+            (format!("the tool `{}`", mock.tool), mock.times, mock.shared, *lock(asked))
+        });
+        let http = self
+            .http
+            .iter()
+            .map(|(mock, asked)| (format!("`{}`", mock.request), mock.times, mock.shared, *lock(asked)));
+        for (what, times, shared, asked) in tools.chain(http) {
+            match times {
+                Some(times) if times != asked => {
+                    problems.push(format!("{what} was asked {asked} times, not {times}"));
+                }
+                None if asked == 0 && !shared => problems.push(format!("{what} was never asked")),
+                _ => {}
+            }
+        }
+        problems
+    }
+
+    fn miss(&self, what: String) {
+        lock(&self.missed).push(format!("{what}, and no mock answers that"));
+    }
+
+    fn call(&self, name: &str, arguments: Option<&str>) -> Result<Reply, Failure> {
+        let arguments: Value = arguments.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let fits = |(mock, asked): &&(MockTool, Mutex<u32>)| {
+            mock.tool == name
+                && mock.arguments.as_ref().is_none_or(|wanted| includes(&arguments, wanted))
+                && mock.times.is_none_or(|times| *lock(asked) < times)
+        };
+        let Some((mock, asked)) = self.tools.iter().find(fits) else {
+            self.miss(format!("the skill called `{name}` with {arguments}"));
+            return Err(Failure::new(FailureKind::Permanent, "no mock answers this call"));
+        };
+        *lock(asked) += 1;
+        let respond = &mock.respond;
+        if let Some(kind) = respond.failure.as_deref().and_then(FailureKind::from_code) {
+            return Err(Failure::new(
+                kind,
+                respond.message.clone().unwrap_or_else(|| "as the case says".into()),
+            ));
+        }
+        let text = respond.text.clone().or_else(|| respond.result.as_ref().map(ToString::to_string));
+        Ok(Reply {
+            content: text.map(Block::text).into_iter().collect(),
+            structured: respond.result.clone(),
+            is_error: respond.is_error,
+            ..Reply::default()
+        })
+    }
+}
+
+impl Upstream for Mocks {
+    fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
+        let said = format!("{} {}", request.method(), request.uri());
+        let body = String::from_utf8_lossy(request.body());
+        let header = |name: &str| {
+            let name = name.parse::<HeaderName>().ok()?;
+            request.headers().get(name)?.to_str().ok()
+        };
+        let fits = |(mock, asked): &&(MockHttp, Mutex<u32>)| {
+            requested(&mock.request, &said)
+                && mock.headers.iter().all(|(name, value)| header(name) == Some(value))
+                && mock.body_includes.as_ref().is_none_or(|part| body.contains(part))
+                && mock.times.is_none_or(|times| *lock(asked) < times)
+        };
+        let Some((mock, asked)) = self.http.iter().find(fits) else {
+            let with = if body.is_empty() { String::new() } else { format!(" with the body {body:?}") };
+            self.miss(format!("the skill sent {said}{with}"));
+            return None;
+        };
+        *lock(asked) += 1;
+        let respond = &mock.respond;
+        if respond.refused {
+            return None;
+        }
+        let mut answer = Response::builder().status(respond.status.unwrap_or(200));
+        if respond.json.is_some()
+            && !respond.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"))
+        {
+            answer = answer.header("content-type", "application/json");
+        }
+        for (name, value) in &respond.headers {
+            answer = answer.header(name, value);
+        }
+        let json = respond.json.as_ref().map(ToString::to_string);
+        let answer = answer.body(Bytes::from(json.or_else(|| respond.text.clone()).unwrap_or_default()));
+        answer.map_err(|error| self.miss(format!("the mock `{}` cannot answer: {error}", mock.request))).ok()
+    }
+}
+
+/// Whether a request is the one that is written, up to a `*` at its end. `https://a` is `https://a/`.
+fn requested(written: &str, said: &str) -> bool {
+    match written.strip_suffix('*') {
+        Some(beginning) => said.starts_with(beginning),
+        None => said == written || said.strip_suffix('/') == Some(written),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn own(name: &str, mocks: &Arc<Mocks>) -> anyhow::Result<OwnTool> {
+    let named = || format!("`{name}` cannot be the name of another skill's tool");
+    let (skill, tool) = name.split_once('_').with_context(named)?;
+    let spec = ToolSpec {
+        name: tool.into(),
+        title: None,
+        description: None,
+        input: Schema::for_arguments(r#"{"type": "object"}"#)?,
+        output: None,
+        annotations: Annotations::default(),
+        undoable: false,
+        durable: false,
+        task: TaskSupport::No,
+        icons: None,
+        meta: None,
+    };
+    let entry = Entry {
+        spec: Arc::new(spec),
+        skill: SkillName::new(skill).with_context(named)?,
+        digest: Digest::of(name.as_bytes()),
+        loaded: 0,
+        timeout: Duration::from_secs(30),
+        calls_tools: false,
+        invoke: Arc::new(Mocked { name: name.into(), mocks: Arc::clone(mocks) }),
+    };
+    Ok(OwnTool { name: ToolName::bare(name).with_context(named)?, entry, above: None })
+}
+
+struct Mocked {
+    name: String,
+    mocks: Arc<Mocks>,
+}
+
+impl Invoke for Mocked {
+    fn start(&self, call: Call) -> Box<dyn Attempt> {
+        Box::new(Answer(Some(self.mocks.call(&self.name, call.arguments.as_deref().map(String::as_str)))))
+    }
+
+    fn undo(&self, _: Undo) -> Box<dyn Attempt> {
+        Box::new(Answer(None))
+    }
+}
+
+/// What a mock answers, at once.
+struct Answer(Option<Result<Reply, Failure>>);
+
+impl Future for Answer {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Report> {
+        let ended = || Err(Failure::new(FailureKind::Cancelled, "it was ended"));
+        let result = self.0.take().unwrap_or_else(ended).map(Outcome::Reply);
+        Poll::Ready(Report { result, usage: Usage { started: true, ..Usage::default() } })
+    }
+}
+
+impl Attempt for Answer {
+    fn abort(&mut self) {
+        self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_matched_whole_or_by_its_beginning() {
+        for (written, said, fits) in [
+            ("GET https://a.example/x", "GET https://a.example/x", true),
+            ("GET https://a.example", "GET https://a.example/", true),
+            ("GET https://a.example/x", "GET https://a.example/xy", false),
+            ("GET https://a.example/*", "GET https://a.example/xy?q=1", true),
+            ("GET https://a.example/*", "POST https://a.example/xy", false),
+        ] {
+            assert_eq!(requested(written, said), fits, "{written} {said}");
+        }
+    }
+}

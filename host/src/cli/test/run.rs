@@ -1,0 +1,249 @@
+//! Runs a case: a host of its own, with nothing of any other.
+
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+use skillhost_core::{CallId, SkillName, ToolName};
+use skillhost_pipeline::Response;
+use skillhost_telemetry::Telemetry;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    case::{Case, FileIs, Step, What},
+    judge::{self, differs},
+    mock::Mocks,
+};
+use crate::{
+    app::{App, Open, StandIns, clock},
+    cli::{call::request, inspect},
+    config::{Raw, Settings, raw},
+    transport::reply,
+};
+
+/// Files that a writable folder is copied of, at most.
+const MOST_FILES: usize = 10_000;
+/// Bytes of them.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// What a case is run against.
+pub(super) struct Bench<'a> {
+    pub(super) name: &'a SkillName,
+    pub(super) component: &'a [u8],
+    /// The configuration, whose policies count.
+    pub(super) raw: &'a Raw,
+    /// Where compiled code is kept from one case to the next.
+    pub(super) compiled: &'a Path,
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// What became of a case.
+pub(super) struct Ran {
+    pub(super) problems: Vec<String>,
+    pub(super) took: Duration,
+}
+
+impl Bench<'_> {
+    pub(super) async fn run(&self, case: &Case) -> Ran {
+        let clock = clock();
+        let began = clock.now();
+        let problems = self.judged(case).await.unwrap_or_else(|error| vec![format!("{error:#}")]);
+        Ran { problems, took: clock.now().saturating_duration_since(began) }
+    }
+
+    async fn judged(&self, case: &Case) -> anyhow::Result<Vec<String>> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let mut grants = case.grants.clone();
+        copied(&mut grants, &folder)?;
+        let settings = self.settings(grants.clone(), folder.path())?;
+        fs::create_dir(&settings.skills.dir)?;
+        fs::write(settings.skills.dir.join(format!("{}.wasm", self.name)), self.component)?;
+        let mocks = Mocks::of(case);
+        let stand_ins = StandIns { tools: mocks.tools()?, upstream: Some(mocks.clone()) };
+        let telemetry = Arc::new(Telemetry::silent());
+        let app = App::start_among(&settings, telemetry, Open::WithFirstUse, stand_ins).await?;
+        let mut problems = vec![];
+        let mut ids: Vec<CallId> = vec![];
+        for (n, step) in case.steps.iter().enumerate() {
+            let response = self.step(&app, &settings, step, &ids).await?;
+            ids.push(response.id);
+            let mut found = judge::problems(&step.expect, &reply::to_mcp(response));
+            found.extend(files(step, &grants)?);
+            let several = case.steps.len() > 1;
+            problems.extend(found.into_iter().map(|problem| match several {
+                true => format!("step {}: {problem}", n + 1),
+                false => problem,
+            }));
+            if !problems.is_empty() {
+                // What comes after leans on it.
+                break;
+            }
+        }
+        problems.extend(mocks.problems());
+        let mut shutdown = app.shutdown();
+        app.close(&mut shutdown).await;
+        Ok(problems)
+    }
+
+    /// What counts in production, but for the folders and what the case grants.
+    fn settings(&self, grants: raw::Grants, folder: &Path) -> anyhow::Result<Settings> {
+        let mut raw = self.raw.clone();
+        raw.server.skills = Some(folder.join("skills"));
+        raw.server.data = Some(folder.join("data"));
+        // `undo` is a call of one of them.
+        raw.sagas.tools = Some(true);
+        raw.skills.retain(|name, _| name == self.name.as_str());
+        raw.skills.entry(self.name.to_string()).or_default().grants = Some(grants);
+        let mut settings = raw.check()?;
+        settings.engine.cache = self.compiled.to_owned();
+        // Nobody else waits here: let a first compilation end.
+        settings.pipeline.ready_wait = settings.engine.compile_timeout;
+        Ok(settings)
+    }
+
+    async fn step(
+        &self,
+        app: &App,
+        settings: &Settings,
+        step: &Step,
+        ids: &[CallId],
+    ) -> anyhow::Result<Response> {
+        let (tool, arguments) = match &step.what {
+            What::Call { tool, arguments } => {
+                (inspect::mounted(self.name, settings.skills.of(self.name), tool)?, arguments.clone())
+            }
+            What::Undo(earlier) => {
+                let arguments = json!({ "id": ids[*earlier].to_string() });
+                (ToolName::bare("undo_call")?, arguments.as_object().cloned())
+            }
+        };
+        let call = app.dispatcher.call(request(tool.to_string(), arguments, self.stop.clone()));
+        let response = call.await;
+        if self.stop.is_cancelled() {
+            bail!("it was interrupted");
+        }
+        Ok(response)
+    }
+}
+
+/// Files that must be there, or not, after a step.
+fn files(step: &Step, grants: &raw::Grants) -> anyhow::Result<Vec<String>> {
+    let mut problems = vec![];
+    for (path, wanted) in &step.expect.files {
+        let file = host(path, grants)?;
+        let found = match fs::read(&file) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
+        };
+        problems.extend(match (wanted, found) {
+            (FileIs::Text(wanted), Some(found)) if *wanted != found => {
+                Some(differs(&format!("the file {path} differs"), wanted, &found))
+            }
+            (FileIs::Text(_) | FileIs::There(true), None) => Some(format!("there is no file {path}")),
+            (FileIs::There(false), Some(_)) => Some(format!("the file {path} is there")),
+            _ => None,
+        });
+    }
+    Ok(problems)
+}
+
+/// Where a path of the guest's is.
+fn host(path: &str, grants: &raw::Grants) -> anyhow::Result<PathBuf> {
+    let within = |folder: &&raw::Folder| Path::new(path).starts_with(&folder.guest);
+    let folder = grants.files.iter().filter(within).max_by_key(|folder| folder.guest.len());
+    let folder = folder.with_context(|| format!("no folder is granted that holds {path}"))?;
+    let rest = Path::new(path).strip_prefix(&folder.guest)?;
+    anyhow::ensure!(
+        rest.components().all(|part| matches!(part, Component::Normal(_))),
+        "{path} leads elsewhere; write it without `..`"
+    );
+    Ok(folder.host.join(rest))
+}
+
+/// A skill under test changes copies: the same case finds the same files again. A folder that is not there is an empty one.
+fn copied(grants: &mut raw::Grants, to: &TempDir) -> anyhow::Result<()> {
+    let mut left = (MOST_FILES, MOST_BYTES);
+    for (n, folder) in grants.files.iter_mut().enumerate() {
+        if folder.access == raw::Access::ReadWrite {
+            let copy = to.path().join(format!("files-{n}"));
+            fs::create_dir(&copy)?;
+            if folder.host.exists() {
+                copy_folder(&folder.host, &copy, &mut left)
+                    .with_context(|| format!("cannot copy {}", folder.host.display()))?;
+            }
+            folder.host = copy;
+        }
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path, left: &mut (usize, u64)) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, copy) = (entry.file_type()?, to.join(entry.file_name()));
+        let rest = left.0.checked_sub(1).zip(left.1.checked_sub(entry.metadata()?.len()));
+        *left =
+            rest.with_context(|| format!("it has more than {MOST_FILES} files or {} MiB", MOST_BYTES >> 20))?;
+        if kind.is_dir() {
+            fs::create_dir(&copy)?;
+            copy_folder(&entry.path(), &copy, left)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &copy)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &copy)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(host: &Path, access: raw::Access) -> raw::Grants {
+        let folder = raw::Folder { host: host.to_owned(), guest: "/data".into(), access };
+        raw::Grants { files: vec![folder], ..raw::Grants::default() }
+    }
+
+    #[test]
+    fn what_is_written_to_is_a_copy() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(from.path().join("sub")).unwrap();
+        fs::write(from.path().join("sub/a"), "a").unwrap();
+        let mut grants = granted(from.path(), raw::Access::ReadWrite);
+        copied(&mut grants, &to).unwrap();
+        let copy = host("/data/sub/a", &grants).unwrap();
+        assert!(copy.starts_with(to.path()));
+        fs::write(&copy, "b").unwrap();
+        assert_eq!(fs::read_to_string(from.path().join("sub/a")).unwrap(), "a");
+        let mut read = granted(from.path(), raw::Access::ReadOnly);
+        copied(&mut read, &to).unwrap();
+        assert_eq!(read.files[0].host, from.path());
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_empty_folder_and_what_is_too_large_is_refused() {
+        let to = tempfile::tempdir().unwrap();
+        let mut grants = granted(Path::new("no-such-folder"), raw::Access::ReadWrite);
+        copied(&mut grants, &to).unwrap();
+        assert_eq!(fs::read_dir(&grants.files[0].host).unwrap().count(), 0);
+        let from = tempfile::tempdir().unwrap();
+        fs::write(from.path().join("a"), "abc").unwrap();
+        let copy = |left| copy_folder(from.path(), tempfile::tempdir().unwrap().path(), &mut { left });
+        assert!(copy((1, 3)).is_ok() && copy((0, 3)).is_err() && copy((1, 2)).is_err());
+    }
+
+    #[test]
+    fn a_path_stays_in_its_folder() {
+        let grants = granted(Path::new("/x"), raw::Access::ReadWrite);
+        assert_eq!(host("/data/a/b", &grants).unwrap(), Path::new("/x/a/b"));
+        assert!(host("/data/../b", &grants).is_err() && host("/other", &grants).is_err());
+    }
+}

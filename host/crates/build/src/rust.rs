@@ -39,7 +39,7 @@ pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError>
         .cargo_path(&cargo)
         .manifest_path(dir.join("Cargo.toml"))
         .current_dir(dir)
-        .no_deps()
+        .other_options(reach(extra))
         .exec()
         .map_err(|error| BuildError::Project(error.to_string()))?;
     let package = package(&metadata, dir)?;
@@ -67,6 +67,12 @@ pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError>
         component: lift(&bytes)?,
         with: format!("Rust, cargo for {}", route.target()),
     })
+}
+
+/// What cargo may fetch counts whenever it is called.
+fn reach(extra: &[OsString]) -> Vec<String> {
+    let words = extra.iter().filter_map(|word| word.to_str());
+    words.filter(|word| ["--locked", "--offline", "--frozen"].contains(word)).map(Into::into).collect()
 }
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -139,18 +145,16 @@ fn debian() -> Option<Route> {
 /// The package of the folder itself.
 fn package<'a>(metadata: &'a Metadata, dir: &Path) -> Result<&'a Package, BuildError> {
     let manifest = dir.join("Cargo.toml");
-    metadata.packages.iter().find(|package| package.manifest_path.as_std_path() == manifest).ok_or_else(
-        || {
-            let folders: Vec<_> =
-                metadata.packages.iter().filter_map(|package| package.manifest_path.parent()).collect();
-            let folders: Vec<_> = folders.iter().map(|folder| folder.as_str()).collect();
-            BuildError::Project(format!(
-                "{} is a workspace, not a package\n  hint: build one of its folders: {}",
-                dir.display(),
-                folders.join(", ")
-            ))
-        },
-    )
+    let members = metadata.workspace_packages();
+    members.iter().copied().find(|package| package.manifest_path.as_std_path() == manifest).ok_or_else(|| {
+        let folders: Vec<_> = members.iter().filter_map(|package| package.manifest_path.parent()).collect();
+        let folders: Vec<_> = folders.iter().map(|folder| folder.as_str()).collect();
+        BuildError::Project(format!(
+            "{} is a workspace, not a package\n  hint: build one of its folders: {}",
+            dir.display(),
+            folders.join(", ")
+        ))
+    })
 }
 
 fn is_library(target: &Target) -> bool {
@@ -185,6 +189,13 @@ fn flags(route: &Route, metadata: &Metadata, target: &Target) -> OsString {
     // What the compiler writes into panic messages must not tell about this machine.
     let mut flags: Vec<OsString> =
         vec![format!("--remap-path-prefix={}=/src", metadata.workspace_root).into()];
+    // Dependencies that stand elsewhere on this machine.
+    let outside = metadata.packages.iter().filter(|package| package.source.is_none());
+    for (package, folder) in outside.filter_map(|package| Some((package, package.manifest_path.parent()?))) {
+        if !folder.starts_with(&metadata.workspace_root) {
+            flags.push(format!("--remap-path-prefix={folder}=/src/{}", package.name).into());
+        }
+    }
     if let Some(home) = home {
         flags.push(format!("--remap-path-prefix={}=/cargo", home.display()).into());
     }

@@ -51,7 +51,10 @@ impl Mocks {
 
     /// What went otherwise than the mocks say.
     pub(super) fn problems(&self) -> Vec<String> {
-        let mut problems = lock(&self.missed).clone();
+        let missed = lock(&self.missed);
+        // An attempt is made again.
+        let different: BTreeSet<_> = missed.iter().cloned().collect();
+        let mut problems: Vec<_> = different.into_iter().collect();
         let tools = self.tools.iter().map(|(mock, asked)| {
             (format!("the tool `{}`", mock.tool), mock.times, mock.shared, *lock(asked))
         });

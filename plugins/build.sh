@@ -137,7 +137,7 @@ build() {
 # All that a component is made of. tests/e2e/dist.rs has the same rule.
 inputs() {
     find "$1" sdk/rust wit \
-        \( -name target -o -name dist -o -path plugins/lift \) -prune -o \
+        \( -name target -o -name dist -o -name tests -o -path plugins/lift \) -prune -o \
         -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.lock' -o -name '*.wit' \) -print0 |
         LC_ALL=C sort -z
 }

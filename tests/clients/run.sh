@@ -48,6 +48,7 @@ drive() { # its name in the report, what it is, its command; it gets BIN REPO JU
 
 drive python "the PyPI client: tools, calls and sagas" "$tools/venv/bin/python" "$here/mcp_client.py"
 drive features "the PyPI client: all else that a skill can offer" "$tools/venv/bin/python" "$here/features.py"
+drive schemas "schemas, by a second validator" "$tools/venv/bin/python" "$here/schemas.py"
 # Copied to where its packages are: an ES module looks for them beside itself.
 cp "$here/features.mjs" "$tools/"
 drive npm "the npm client" "$node" "$tools/features.mjs"

@@ -225,8 +225,9 @@ fn a_handler_of_requests_is_a_tool() {
     for (request, why) in [
         (json!({"path": "/silent"}), "no response"),
         (json!({"path": "/flood", "body": "x".repeat(100)}), "cannot be read"),
-        (json!({"path": "/ no"}), "it is no request"),
-        (json!({"body": "a", "body_base64": "YQ=="}), "not both"),
+        (json!({"path": "/ no"}), "- /path: "),
+        (json!({"headers": {"a b": "c"}}), "it is no request"),
+        (json!({"body": "a", "body_base64": "YQ=="}), "body_base64"),
         (json!({"path": "relative"}), "[invalid-input]"),
     ] {
         let failure = client.call_fails("handler_request", request.clone());

@@ -14,7 +14,7 @@ use skillhost_build::Project;
 use skillhost_engine::OwnListeners;
 use tokio::task::AbortHandle;
 
-use super::{Common, build::What, out, serve::Serve};
+use super::{Common, build::What, serve::Serve};
 use crate::{app::engine, config::Settings};
 use watch::Sources;
 
@@ -71,18 +71,18 @@ impl Drop for Ending {
 /// Build now, and with each change.
 async fn keep_building(what: What, project: Project, settings: Settings, mut sources: Sources) {
     loop {
-        match built(&what, &project, &settings).await {
-            Ok(told) => out::note(&told),
-            Err(error) => out::error(&error),
+        if let Err(error) = built(&what, &project, &settings).await {
+            tracing::error!(error = format!("{error:#}"), "not built; what serves goes on");
         }
         sources.changed().await;
     }
 }
 
-async fn built(what: &What, project: &Project, settings: &Settings) -> anyhow::Result<String> {
+async fn built(what: &What, project: &Project, settings: &Settings) -> anyhow::Result<()> {
     let engine = engine(settings, &OwnListeners::default())?;
     let made = what.make(project, &engine, settings).await?;
     let size = bytesize::ByteSize(made.built.component.len() as u64).display().iec();
     let tools: Vec<_> = made.loaded.tools.iter().map(|spec| spec.name.as_str()).collect();
-    Ok(format!("built {} ({size}): {}", made.name, tools.join(", ")))
+    tracing::info!(skill = %made.name, %size, tools = tools.join(", "), "built");
+    Ok(())
 }

@@ -228,7 +228,7 @@ async fn function(
 ) -> wasmtime::Result<Result<Reply, Failure>> {
     let parameters = match value::members(&function.parameters, arguments) {
         Ok(members) => members.into_iter().map(|(_, value)| value).collect::<Vec<_>>(),
-        Err(mismatch) => return Ok(Err(Failure::new(FailureKind::InvalidInput, mismatch.to_string()))),
+        Err(mismatch) => return Ok(Err(mismatch.into())),
     };
     let callee = instance.get_func(&mut *store, function.index);
     let callee = callee.ok_or_else(|| wasmtime::format_err!("`{}` is no function", function.place))?;

@@ -20,12 +20,13 @@ pub(crate) fn input() -> Value {
         "type": "object",
         "properties": {
             "method": {"type": "string", "pattern": "^[A-Z]{1,20}$", "default": "GET"},
-            "path": {"type": "string", "pattern": "^/", "default": "/", "description": "with the query, if there is one"},
+            "path": {"type": "string", "pattern": "^/[^\\x00-\\x20\\x7f<>`#]*$", "default": "/", "description": "with the query, if there is one"},
             "headers": {"type": "object", "additionalProperties": {"type": "string"}},
             "body": {"type": "string"},
             "body_base64": {"type": "string", "contentEncoding": "base64", "description": "in place of `body`, what is no text"},
         },
         "additionalProperties": false,
+        "not": {"required": ["body", "body_base64"]},
     })
 }
 
@@ -46,13 +47,16 @@ pub(crate) fn output() -> Value {
 
 /// The request that a call's arguments tell.
 pub(crate) fn request(arguments: &Map<String, Value>) -> Result<http::Request<Full<Bytes>>, Failure> {
-    let refused = |why: String| Failure::new(FailureKind::InvalidInput, why);
+    let refused = |at: &str, why: String| {
+        let message = format!("{}: {why}", if at.is_empty() { "/" } else { at });
+        Failure { pointers: vec![at.to_owned()], ..Failure::new(FailureKind::InvalidInput, message) }
+    };
     let text = |name| arguments.get(name).and_then(Value::as_str);
     let body = match (text("body"), text("body_base64")) {
-        (Some(_), Some(_)) => return Err(refused("give `body` or `body_base64`, not both".into())),
+        (Some(_), Some(_)) => return Err(refused("", "give `body` or `body_base64`, not both".into())),
         (None, Some(encoded)) => {
             let bytes = BASE64_STANDARD.decode(encoded);
-            Bytes::from(bytes.map_err(|error| refused(format!("/body_base64: it is no base64: {error}")))?)
+            Bytes::from(bytes.map_err(|error| refused("/body_base64", format!("it is no base64: {error}")))?)
         }
         (body, None) => Bytes::copy_from_slice(body.unwrap_or_default().as_bytes()),
     };
@@ -61,7 +65,7 @@ pub(crate) fn request(arguments: &Map<String, Value>) -> Result<http::Request<Fu
     for (name, value) in arguments.get("headers").and_then(Value::as_object).into_iter().flatten() {
         request = request.header(name, value.as_str().unwrap_or_default());
     }
-    request.body(Full::new(body)).map_err(|error| refused(format!("it is no request: {error}")))
+    request.body(Full::new(body)).map_err(|error| refused("", format!("it is no request: {error}")))
 }
 
 /// Have it answered.

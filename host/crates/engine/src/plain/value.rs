@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Number, Value, json};
+use skillhost_core::{Failure, FailureKind};
 use wasmtime::component::Val;
 
 use super::shape::{Int, Shape};
@@ -19,6 +20,13 @@ pub(crate) struct Mismatch {
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", if self.at.is_empty() { "/" } else { &self.at }, self.why)
+    }
+}
+
+impl From<Mismatch> for Failure {
+    fn from(mismatch: Mismatch) -> Self {
+        let message = mismatch.to_string();
+        Self { pointers: vec![mismatch.at], ..Self::new(FailureKind::InvalidInput, message) }
     }
 }
 
@@ -168,6 +176,10 @@ fn integer(int: Int, value: &Value) -> Result<Val, Mismatch> {
         Value::String(digits) if int.is_wide() && is_canonical(digits) => digits.parse().ok(),
         _ => None,
     };
+    if number.is_none() && int.is_wide() && value.as_f64().is_some_and(|number| number.fract() == 0.0) {
+        // `1e18`: whoever wrote it had a double, which may have lost digits before.
+        return wrong("it is beyond 2^53; write it as digits alone, or as a string of digits");
+    }
     let Some(number) = number.filter(|number| (least..=most).contains(number)) else {
         return wrong(format!("it must be an integer from {least} to {most}"));
     };

@@ -227,7 +227,7 @@ pub(super) fn strange() -> Vec<Named> {
         ("nested-20-deep".into(), (0..20).fold(HEADER.to_vec(), |inner, _| sealed(&[(4, inner)]))),
         (
             "type-1000-deep".into(),
-            sealed(&[(7, [vec![1], vec![0x41, 1, 1].repeat(1_000), vec![0x41, 0]].concat())]),
+            sealed(&[(7, [vec![1], [0x41, 1, 1].repeat(1_000), vec![0x41, 0]].concat())]),
         ),
         ("docs-garbage".into(), docs(b"\x01\xff{{{")),
         ("docs-deep".into(), docs(&[&b"\0"[..], &b"[".repeat(100_000)].concat())),

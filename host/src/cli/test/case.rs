@@ -67,7 +67,7 @@ struct WrittenStep {
 pub(super) struct Expect {
     /// The structured result.
     pub(super) result: Option<Value>,
-    result_json: Option<String>,
+    pub(super) result_json: Option<String>,
     /// What the structured result holds at least.
     pub(super) includes: Option<Value>,
     /// The text, all blocks of it.

@@ -34,7 +34,7 @@ pub(crate) struct Client {
 
 /// Where requests go that were granted.
 enum Way {
-    Network(legacy::Client<HttpsConnector<Connector>, Bounded<WasiBody>>),
+    Network(Box<legacy::Client<HttpsConnector<Connector>, Bounded<WasiBody>>>),
     Instead(Arc<dyn Upstream>),
 }
 
@@ -72,7 +72,7 @@ impl Client {
             .pool_max_idle_per_host(IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self { rules, way: Way::Network(inner) })
+        Ok(Self { rules, way: Way::Network(Box::new(inner)) })
     }
 
     /// Send a request if it was granted. `permit` is held until the response is read.

@@ -32,6 +32,7 @@ nightly:
     SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-policy -p skillhost-journal -p skillhost-pipeline
     SKILLHOST_NIGHTLY=1 cargo test --release --workspace --test e2e
     SKILLHOST_FUZZ_SECONDS=600 cargo test --release --workspace --test e2e fuzz:: -- --nocapture
+    fuzz/run.sh 600
     SKILLHOST_CHURN=full cargo test --release --workspace --test e2e churn:: -- --nocapture
 
 # Everything that CI does

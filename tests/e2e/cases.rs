@@ -170,6 +170,27 @@ fn cases_that_are_wrong_are_told_with_their_place() {
         let (code, text) = told(&tried(&host, "text", cases, &[]));
         assert!(code != 0 && text.contains(part), "{cases}: {code} {text}");
     }
+    for (case, part) in [
+        ("mock_tool = [{ tool = \"text_diff\" }]", "is a tool of the skill that is tried out"),
+        ("grants = { files = [{ host = \"none\", guest = \"/d\" }] }", "none"),
+        ("grants = { secrets = { a = { env = \"NO_SUCH_VARIABLE\" } } }", "NO_SUCH_VARIABLE"),
+    ] {
+        let case =
+            format!("[[case]]\nname = \"a\"\ntool = \"word_count\"\narguments = {{ text = \"\" }}\n{case}");
+        let (code, text) = told(&tried(&host, "text", &case, &[]));
+        assert!(code == 1 && text.contains(part) && !text.contains("not-ready"), "{case}: {code} {text}");
+    }
+    // Long texts are not compared for ever.
+    let long = "x\\ny\\n".repeat(20_000);
+    let case = format!(
+        "[[case]]\nname = \"a\"\ntool = \"word_count\"\narguments = {{ text = \"\" }}\nexpect = {{ text = \"{long}\" }}"
+    );
+    assert!(told(&tried(&host, "text", &case, &[])).1.contains("more lines"));
+    // From within the folder where it stands.
+    let cases = "[[case]]\nname = \"a\"\ntool = \"word_count\"\narguments = { text = \"\" }";
+    assert_eq!(told(&tried(&host, "text", cases, &[])).0, 0);
+    let (code, text) = told(&host.run(&["test", "text.wasm"]));
+    assert_eq!(code, 0, "{text}");
     fs::write(host.root().join("no.wasm"), "no").unwrap();
     let (code, text) = told(&host.run(&["test", "no.wasm"]));
     assert!(code == 1 && text.contains("no.wasm is not a skill this host can serve"), "{text}");

@@ -80,7 +80,7 @@ impl Test {
             let cases = self.cases()?;
             for case in &cases {
                 let tools: Vec<_> = loaded.tools.iter().map(|spec| spec.name.as_str()).collect();
-                case.knows(&tools).with_context(|| case.at.clone())?;
+                case.knows(&name, &tools).with_context(|| case.at.clone())?;
             }
             drop(engine);
             let bench = Bench {
@@ -156,7 +156,9 @@ impl Test {
         if self.what.is_dir() {
             return self.what.join("tests");
         }
-        let folder = self.what.parent().unwrap_or(Path::new(""));
+        // Where `hello.wasm` alone stands, too.
+        let what = std::path::absolute(&self.what).unwrap_or_else(|_| self.what.clone());
+        let folder = what.parent().unwrap_or(Path::new(""));
         let beside = folder.join("tests");
         let above = if folder.file_name().is_some() { folder.join("../tests") } else { beside.clone() };
         if !beside.is_dir() && above.is_dir() { above } else { beside }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use axum::http::{Method, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use skillhost_core::FailureKind;
+use skillhost_core::{FailureKind, SkillName};
 use toml::Spanned;
 
 use crate::config::{ConfigError, raw::Grants, rooted};
@@ -302,7 +302,14 @@ fn step(n: usize, written: WrittenStep) -> anyhow::Result<Step> {
 
 impl Case {
     /// Whether each tool that is called is one of the skill's, unless that is what is tried out.
-    pub(super) fn knows(&self, tools: &[&str]) -> anyhow::Result<()> {
+    pub(super) fn knows(&self, skill: &SkillName, tools: &[&str]) -> anyhow::Result<()> {
+        let own = |mock: &&MockTool| mock.tool.split_once('_').is_some_and(|(of, _)| of == skill.as_str());
+        if let Some(mock) = self.mock_tools.iter().find(own) {
+            bail!(
+                "`{}` is a tool of the skill that is tried out; only other skills' tools have mocks",
+                mock.tool
+            );
+        }
         for step in &self.steps {
             let What::Call { tool, .. } = &step.what else { continue };
             if !tools.contains(&tool.as_str()) && step.expect.failure.as_deref() != Some("unknown-tool") {

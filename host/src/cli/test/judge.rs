@@ -1,6 +1,6 @@
 //! What came of a step, held against what was expected.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use rmcp::model::{CallToolResult, ContentBlock, ErrorCode, ErrorData};
 use serde_json::Value;
@@ -155,7 +155,8 @@ fn pretty(value: &Value) -> String {
 pub(super) fn differs(what: &str, wanted: &str, found: &str) -> String {
     const MOST: usize = 200;
     let mut text = format!("{what} (- expected, + came):");
-    let diff = TextDiff::from_lines(wanted, found);
+    // Texts of a hundred thousand lines would take minutes; what it finds by then is coarse, and right.
+    let diff = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(wanted, found);
     let mut changes = diff.iter_all_changes();
     for change in changes.by_ref().take(MOST) {
         let sign = match change.tag() {

@@ -62,6 +62,8 @@ impl Bench<'_> {
         let mut grants = case.grants.clone();
         copied(&mut grants, &folder)?;
         let settings = self.settings(grants.clone(), folder.path())?;
+        // Otherwise the skill would only be said not to be ready.
+        skillhost_engine::check(&settings.skills.of(self.name).grants, &settings.skills.protected)?;
         fs::create_dir(&settings.skills.dir)?;
         fs::write(settings.skills.dir.join(format!("{}.wasm", self.name)), self.component)?;
         let mocks = Mocks::of(case);

@@ -1,0 +1,10 @@
+(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 8)
+    (func (export "f") (param i32) (result i32) unreachable))
+  (core instance $i (instantiate $m))
+  (type $a (func async (param "s" (stream u8)) (result (future string))))
+  (func $f (type $a) (canon lift (core func $i "f")
+    (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (export "f" (func $f)))

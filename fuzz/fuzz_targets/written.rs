@@ -105,7 +105,7 @@ impl Writer<'_, '_> {
         };
         let parameter =
             parameter.map(|ty| format!("(param \"p-q\" {})", self.define(ty))).unwrap_or_default();
-        let mut result = self.ty(6)?;
+        let mut result = self.ty(5)?;
         // Of these the core would have others.
         if SIMPLE[6..10].contains(&&*result) {
             result = self.define(format!("(list {result})"));
@@ -124,7 +124,7 @@ impl Writer<'_, '_> {
     }
 
     fn list(&mut self) -> Result<String> {
-        let item = self.ty(6)?;
+        let item = self.ty(5)?;
         Ok(self.define(format!("(list {item})")))
     }
 
@@ -132,7 +132,7 @@ impl Writer<'_, '_> {
         if depth == 0 || self.bytes.ratio(1, 3)? {
             return self.bytes.choose(&SIMPLE).map(|&simple| simple.to_owned());
         }
-        let count = self.bytes.int_in_range(2..=4)?;
+        let count = self.bytes.int_in_range(1..=3)?;
         let kind = self.bytes.int_in_range(0..=7)?;
         let mut inner = || self.ty(depth - 1);
         let text = match kind {

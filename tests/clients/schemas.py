@@ -267,7 +267,6 @@ UNSAID = {
     "base64": "`contentEncoding` is a note to readers: a validator does not decode (2020-12, validation 8.3)",
     "digits": "a pattern says how many digits there are, not how large the number is that they tell",
     "rounded": "1e18 is an integer for JSON Schema; but what wrote it so had a double, and may have lost digits before",
-    "below i64": "the host reads numbers beyond 64 bits as doubles: -2^63-1 is -2^63 by then. It is refused, but later",
     "line end": "the second validator is wrong: Python's `$` also stands before a last line end, that of ECMA 262 does not",
     "header": "`request`: which names and values a header may have is HTTP's to say",
 }

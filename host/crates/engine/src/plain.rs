@@ -70,7 +70,11 @@ impl Plain {
             found.functions.into_iter().map(|(name, function)| (name, Tool::Function(function))).collect();
         // A function of that name is what its author calls so.
         let free = |name: &str, tools: &BTreeMap<String, Tool>| {
-            if tools.contains_key(name) { format!("wasi_{name}") } else { name.to_owned() }
+            let mut name = name.to_owned();
+            while tools.contains_key(&name) {
+                name.insert_str(0, "wasi_");
+            }
+            name
         };
         if let Some(index) = command(component) {
             tools.insert(free("run", &tools), Tool::Command(index));

@@ -140,7 +140,20 @@ pub(crate) fn find(component: &Component, engine: &wasmtime::Engine) -> Found {
         }
     }
     let places: Vec<_> = functions.iter().map(|function| function.place.clone()).collect();
-    found.functions = names::names(&places).into_iter().zip(functions).collect();
+    let names = names::names(&places);
+    let mut owners = BTreeMap::<&str, usize>::new();
+    for name in &names {
+        *owners.entry(name).or_default() += 1;
+    }
+    for (name, function) in names.iter().zip(functions) {
+        // None of them: which would be meant is nobody's to guess.
+        if owners[&**name] > 1 {
+            let why = format!("another function would be the tool `{name}` as well");
+            found.refused.push((function.place, why));
+        } else {
+            found.functions.insert(name.clone(), function);
+        }
+    }
     found
 }
 

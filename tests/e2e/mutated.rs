@@ -3,7 +3,7 @@
 //! Some are written by hand, the others made from good ones by a fixed seed. What fails is left in `target/tmp/mutated`.
 
 mod damage;
-mod strange;
+pub(crate) mod strange;
 
 use std::{collections::BTreeMap, fs, path::Path};
 

@@ -7,6 +7,7 @@ use skillhost_e2e::{Client, Host, component, eventually};
 
 use crate::{
     empty,
+    mutated::strange::{exports, interface, nested},
     sagas::{begin, rolled_back, step},
 };
 
@@ -71,6 +72,77 @@ fn functions_are_tools_with_exact_schemas() {
     assert!(refused.contains("catalog@1.2.0#count") && refused.contains("resource"), "{told}");
     let page = String::from_utf8(host.run(&["inspect", "plain"]).stdout).unwrap();
     assert!(page.contains("[method]counter.next"), "{page}");
+}
+
+/// What becomes of a component, by the name of a skill: the names of its tools, and why what is none is none.
+fn became(host: &Host, text: &str) -> (Vec<String>, String) {
+    host.put("odd.wasm", &wat::parse_str(text).unwrap());
+    let told = host.json(&["inspect", "odd", "--json"]);
+    let names = told["tools"].as_array().unwrap().iter();
+    let names = names.map(|tool| tool["name"].as_str().unwrap().trim_start_matches("odd_").to_owned());
+    (names.collect(), told["no_tools"].to_string())
+}
+
+#[test]
+fn what_cannot_be_a_tool_is_told_and_the_others_serve() {
+    let host = empty().own_data().config("");
+    // One whose types nest too deep, beside one that takes nothing.
+    let deep = nested(70, |t| format!("(list {t})")).replace("(param i32)", "(param i32 i32)").replace(
+        "(export \"f\" (func $f))",
+        "(export \"f\" (func $f)) (func $g (canon lift (core func $i \"g\"))) (export \"good\" (func $g))",
+    );
+    let deep = deep
+        .replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 1) (func (export \"g\"))");
+    for (what, text, serve, why) in [
+        ("too long a name", exports([&*"x".repeat(61), "good"], &[]), &["good"][..], "at most 64"),
+        ("a name of an interface", exports(["a:b/c@0.1.0", "good"], &[]), &["good"], "holds ':'"),
+        ("types that nest too deep", deep, &["good"], "nest"),
+        (
+            "two names alike, whatever is said before them",
+            exports(["good"], &[("a:b/c@1.0.0-rc.1", &["d"]), ("a:b/c@1.0.0-rc-1", &["d"])]),
+            &["good"],
+            "another function would be the tool",
+        ),
+        ("no command", exports(["good"], &[("wasi:cli/run@0.2.0", &["run"])]), &["good"], "wasi:cli/run`: "),
+        ("half a command", exports(["good"], &[("wasi:cli/run@0.2.0", &["walk"])]), &["good"], "of WASI 0.2"),
+        (
+            "no handler",
+            exports(["good"], &[("wasi:http/incoming-handler@0.2.0", &["handle"])]),
+            &["good"],
+            "incoming-handler`: ",
+        ),
+    ] {
+        let (names, refused) = became(&host, &text);
+        assert_eq!(names, serve, "{what}: {refused}");
+        assert!(refused.contains(why), "{what}: {refused}");
+    }
+}
+
+#[test]
+fn a_component_of_which_nothing_can_be_a_tool_is_refused() {
+    let host = empty().own_data().config("");
+    for (text, why) in [
+        (interface("wasi:cli/run@0.2.0", &["run"]), "`wasi:cli/run`: "),
+        (interface("wasi:cli/run@0.2.0", &["walk"]), "`wasi:cli/run@0.2.0`: it is not that of WASI 0.2"),
+        (interface("wasi:http/incoming-handler@0.2.0", &["handle"]), "`wasi:http/incoming-handler`: "),
+        (exports(["x".repeat(61)], &[]), "at most 64"),
+    ] {
+        host.put("odd.wasm", &wat::parse_str(&text).unwrap());
+        let run = host.run(&["inspect", "odd"]);
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(!run.status.success() && said.contains("nothing that it exports can be a tool"), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_command_displaces_no_function_of_its_name() {
+    let text = exports(["run", "wasi-run"], &[("wasi:cli/run@0.2.0", &["run"])])
+        .replace("(func (export \"f\") ", "(func (export \"f\") (result i32) ")
+        .replace("(func $f ", "(func $f (result (result)) ");
+    let (names, refused) = became(&empty().own_data().config(""), &text);
+    assert_eq!(names, ["run", "wasi_run", "wasi_wasi_run"]);
+    assert_eq!(refused, "[]");
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
-use skillhost_core::{PromptSpec, Schema, SkillName, TaskSupport, ToolName, ToolSpec};
+use skillhost_core::{PromptSpec, Schema, SkillName, TaskSupport};
 use skillhost_engine::{Allowance, Engine, Grants, Loaded, OwnListeners, asked, check, unasked};
-use skillhost_skills::{Mount, SkillSettings, files};
+use skillhost_skills::{SkillSettings, files};
 
 use super::{live, out, policies};
 use crate::{
@@ -115,17 +115,6 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-pub(super) fn full_name(name: &SkillName, own: &SkillSettings, spec: &ToolSpec) -> anyhow::Result<ToolName> {
-    mounted(name, own, &spec.name)
-}
-
-pub(super) fn mounted(skill: &SkillName, own: &SkillSettings, name: &str) -> anyhow::Result<ToolName> {
-    Ok(match own.mount {
-        Mount::Prefixed => ToolName::prefixed(skill, name)?,
-        Mount::Root => ToolName::at_root(name)?,
-    })
-}
-
 /// Why the skill would not be loaded with its grants.
 pub(super) fn problem(loaded: &Loaded, grants: &Grants, protected: &Protected) -> Option<String> {
     if let Some(pinned) = grants.digest.filter(|pinned| *pinned != loaded.digest) {
@@ -147,7 +136,7 @@ pub(super) fn described(
     let tools = loaded.tools.iter().map(|spec| {
         let a = &spec.annotations;
         Ok(json!({
-            "name": full_name(name, own, spec)?.as_str(),
+            "name": own.mount.tool(name, &spec.name)?.as_str(),
             "title": spec.title,
             "description": spec.description,
             "input_schema": spec.input.raw(),
@@ -230,7 +219,7 @@ pub(super) fn page(
         writeln!(text, "{mark} {:<42} {}", out::harmless(&ask.import), out::harmless(&ask.gets))?;
     }
     for spec in &loaded.tools {
-        writeln!(text, "\n{}", full_name(name, own, spec)?)?;
+        writeln!(text, "\n{}", own.mount.tool(name, &spec.name)?)?;
         if let Some(description) = &spec.description {
             writeln!(text, "  {}", out::harmless(description).replace('\n', "\n  "))?;
         }
@@ -285,6 +274,6 @@ pub(super) fn no_tools(text: &mut String, loaded: &Loaded) -> std::fmt::Result {
 
 /// The prompts, as clients see their names.
 fn prompts(name: &SkillName, loaded: &Loaded, own: &SkillSettings) -> anyhow::Result<Vec<String>> {
-    let full = |spec: &PromptSpec| Ok(mounted(name, own, &spec.name)?.to_string());
+    let full = |spec: &PromptSpec| Ok(own.mount.tool(name, &spec.name)?.to_string());
     loaded.features.prompts.iter().map(full).collect()
 }

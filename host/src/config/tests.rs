@@ -121,7 +121,7 @@ fn a_skill_inherits_what_it_does_not_say() {
         checked("[defaults]\nfuel = 7\nmemory = \"2MiB\"\n[skills.a]\nmemory = \"3MiB\"\nmount = \"root\"");
     let own = settings.skills.of(&skillhost_core::SkillName::new("a").unwrap());
     assert_eq!((own.limits.fuel, own.limits.memory), (7, 3 << 20));
-    assert_eq!(own.mount, skillhost_skills::Mount::Root);
+    assert_eq!(own.mount, skillhost_core::Mount::Root);
     let other = settings.skills.of(&skillhost_core::SkillName::new("b").unwrap());
     assert_eq!((other.limits.fuel, other.limits.memory), (7, 2 << 20));
 }

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// A component that exports the function `f` of this type, whose core function has that one, below these definitions.
-pub(super) fn function(before: &str, ty: &str, core: &str) -> String {
+pub(crate) fn function(before: &str, ty: &str, core: &str) -> String {
     format!(
         r#"(component
   (core module $m
@@ -26,14 +26,14 @@ fn takes(defined: &str) -> String {
 }
 
 /// Each type in the one before, so many times.
-fn nested(times: usize, outer: impl Fn(&str) -> String) -> String {
+pub(crate) fn nested(times: usize, outer: impl Fn(&str) -> String) -> String {
     let each = (1..=times).map(|n| format!("(type $t{n} {})", outer(&format!("$t{}", n - 1))));
     let types = format!("(type $t0 (option u8)) {}", each.collect::<String>());
     function(&types, &format!("(param \"a\" $t{times})"), "(param i32)")
 }
 
 /// A component that exports functions that take nothing, and interfaces of such functions.
-pub(super) fn exports(
+pub(crate) fn exports(
     own: impl IntoIterator<Item = impl AsRef<str>>,
     interfaces: &[(&str, &[&str])],
 ) -> String {
@@ -50,7 +50,7 @@ pub(super) fn exports(
 }
 
 /// A component that exports an interface of this name, with these functions.
-pub(super) fn interface(name: &str, functions: &[&str]) -> String {
+pub(crate) fn interface(name: &str, functions: &[&str]) -> String {
     exports([""; 0], &[(name, functions)])
 }
 

@@ -39,7 +39,7 @@ pub use invoke::{
     Versions,
 };
 pub use keyvalue::{KeyValue, KeyValueBounds, KeyValueError};
-pub use name::{SkillName, ToolName};
+pub use name::{Mount, SkillName, ToolName};
 pub use outcome::{Block, Content, Media, Outcome, Reply, ResourceBody, ResourceContents, ResourceLink};
 pub use saga::SagaId;
 pub use schema::{Schema, SchemaError, Violation};

@@ -161,6 +161,29 @@ impl ToolName {
     }
 }
 
+/// How the tools of a skill are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mount {
+    /// `skill_tool`.
+    #[default]
+    Prefixed,
+    /// `tool`.
+    Root,
+}
+
+impl Mount {
+    /// The name that agents see.
+    ///
+    /// # Errors
+    /// As [`ToolName::prefixed`] or [`ToolName::at_root`].
+    pub fn tool(self, skill: &SkillName, own: &str) -> Result<ToolName, NameError> {
+        match self {
+            Self::Prefixed => ToolName::prefixed(skill, own),
+            Self::Root => ToolName::at_root(own),
+        }
+    }
+}
+
 fn check_tool(tool: &str) -> Result<(), NameError> {
     check(tool, MAX_TOOL_NAME, "A-Z a-z 0-9 _ -", |c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

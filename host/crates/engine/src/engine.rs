@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
-    Allowance, CompileError, Compiler, EngineSettings, GrantError, Interfaces, Notice, Skill, bindings,
+    Allowance, CompileError, Compiler, EngineSettings, GrantError, Interfaces, Listed, Notice, Skill,
+    bindings,
     cache::{self, Cache},
     changes, config,
     grants::open::{self, Surroundings},
@@ -197,7 +198,7 @@ impl Engine {
         let inner = &self.inner;
         let digest = Digest::of(&component);
         // What was granted comes first: a component it was not meant for is not even compiled.
-        let Allowance { limits, tools: own_limits, undone_by, grants, protected } = allowance;
+        let Allowance { limits, tools: own_limits, mount, undone_by, grants, protected } = allowance;
         if let Some(pinned) = grants.digest.filter(|pinned| *pinned != digest) {
             return Err(LoadError::Pinned { pinned, found: digest });
         }
@@ -217,13 +218,9 @@ impl Engine {
         } else {
             // What a component exports may be as much as it likes: not beside those who serve.
             let (code, pre) = (code.clone(), pre.clone());
-            let plain = blocking(move || Plain::of(&code, &pre, docs, &undone_by)).await;
+            let plain = blocking(move || Plain::of(&code, &pre, docs, mount, &undone_by)).await;
             Some(plain.map_err(LoadError::Contract)?)
         };
-        if let Some(first) = plain.as_ref().and_then(|plain| plain.refused.first()) {
-            tracing::warn!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");
-        }
-        let no_tools = plain.as_ref().map_or_else(Vec::new, |plain| plain.refused.clone());
         let offered = Arc::new(Offered::default());
         let sandbox = |limits| {
             let (granted, offered) = (Arc::clone(&granted), Arc::clone(&offered));
@@ -232,7 +229,10 @@ impl Engine {
         let by_tool = own_limits.into_iter().map(|(tool, limits)| (tool, sandbox(limits))).collect();
         let skill = Skill::new(sandbox(limits), by_tool, pre, plain, Arc::clone(&inner.guests))
             .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
-        let (tools, features) = self.list(&skill).await?;
+        let Listed { tools, no_tools, features } = self.list(&skill).await?;
+        if let Some(first) = no_tools.first() {
+            tracing::warn!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");
+        }
         Ok(Loaded { digest, interfaces, tools, no_tools, features, skill: Arc::new(skill), cached })
     }
 
@@ -240,21 +240,20 @@ impl Engine {
     ///
     /// # Errors
     /// [`LoadError`], as when it is loaded.
-    pub async fn list(&self, skill: &Skill) -> Result<(Vec<ToolSpec>, Features), LoadError> {
+    pub async fn list(&self, skill: &Skill) -> Result<Listed, LoadError> {
         let timeout = skill.sandbox.limits.load_timeout;
         let listed = match tokio::time::timeout(timeout, skill.list()).await {
             Err(_) => return Err(LoadError::ListTimeout(timeout)),
-            Ok(listed) => listed.map_err(LoadError::List)?,
+            Ok(listed) => listed.map_err(LoadError::List)??,
         };
-        let (tools, features) = (listed.tools?, listed.features.map_err(LoadError::Contract)?);
-        if let Some(tool) = tools.iter().find(|tool| tool.undoable && !skill.can_undo()) {
+        if let Some(tool) = listed.tools.iter().find(|tool| tool.undoable && !skill.can_undo()) {
             return Err(LoadError::Contract(format!(
                 "its tool `{}` is declared undoable, but it does not export `skillhost:skill/undo@0.1.0`",
                 tool.name
             )));
         }
-        skill.sandbox.offered.set(&features);
-        Ok((tools, features))
+        skill.sandbox.offered.set(&listed.features);
+        Ok(listed)
     }
 
     /// Ends when the threads that run guests have turned once from now: while they are all stuck, it does not.

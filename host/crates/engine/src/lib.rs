@@ -43,4 +43,4 @@ pub use guest::LOADING;
 pub use http::{Hosts, HttpRule, Method, OwnListeners, Upstream};
 pub use inspect::Interfaces;
 pub use settings::{Allowance, EngineSettings, Limits, Protected};
-pub use skill::Skill;
+pub use skill::{Listed, Skill};

@@ -16,12 +16,15 @@ mod tests;
 mod undo;
 mod value;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+};
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Annotations, Block, Call, Content, Failure, FailureKind, Outcome, Reply, Schema, TaskSupport, ToolSpec,
-    ToolSpecError, Undo,
+    Annotations, Block, Call, Content, Failure, FailureKind, Mount, Outcome, Reply, Schema, TaskSupport,
+    ToolSpec, ToolSpecError, Undo,
 };
 use wasmtime::{
     Store,
@@ -31,21 +34,22 @@ use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 pub(crate) use command::Terminal;
 pub(crate) use docs::Docs;
-use functions::{Function, Returns};
+use functions::{COMMAND, Function, HANDLER, Returns};
 use undo::Takes;
 
-use crate::state::State;
+use crate::{LoadError, state::State};
 
-/// Functions that are no tools, of which is told why.
+/// Exports that are no tools, of which is told why.
 const REFUSED: usize = 256;
 
 /// The tools of a plain component, by name.
 pub(crate) struct Plain {
     tools: BTreeMap<String, Tool>,
     undos: BTreeMap<String, Takes>,
-    /// What it exports and is no tool, and why.
-    pub(crate) refused: Vec<String>,
+    /// What its types alone keep from being a tool, and why.
+    refused: Vec<String>,
     docs: Docs,
+    mount: Mount,
 }
 
 enum Tool {
@@ -54,15 +58,26 @@ enum Tool {
     Handler(ProxyIndices),
 }
 
+impl Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(function) => function.place.fmt(f),
+            Self::Command(_) => f.write_str(COMMAND),
+            Self::Handler(_) => f.write_str(HANDLER),
+        }
+    }
+}
+
 impl Plain {
-    /// What `component` offers.
+    /// What `component` exports.
     ///
     /// # Errors
-    /// Why it offers nothing.
+    /// That it exports nothing; what does not fit of what undoes what.
     pub(crate) fn of(
         component: &Component,
         pre: &InstancePre<State>,
         docs: Docs,
+        mount: Mount,
         undone_by: &BTreeMap<String, String>,
     ) -> Result<Self, String> {
         let found = functions::find(component, pre.engine());
@@ -76,46 +91,82 @@ impl Plain {
             }
             name
         };
-        if let Some(index) = command(component) {
+        let mut refused: Vec<_> = found.refused.iter().map(|(place, why)| reason(place, why)).collect();
+        let (command, handler) = (command(component), ProxyIndices::new(pre).ok());
+        for interface in &found.whole {
+            let served =
+                if functions::path(interface) == COMMAND { command.is_some() } else { handler.is_some() };
+            if !served {
+                refused.push(reason(interface, "it is not that of WASI 0.2, which this host speaks"));
+            }
+        }
+        if let Some(index) = command {
             tools.insert(free("run", &tools), Tool::Command(index));
         }
-        if let Ok(exports) = ProxyIndices::new(pre) {
+        if let Some(exports) = handler {
             tools.insert(free("request", &tools), Tool::Handler(exports));
         }
-        let refused: Vec<_> =
-            found.refused.into_iter().take(REFUSED).map(|(place, why)| format!("`{place}`: {why}")).collect();
-        if tools.is_empty() {
-            return Err(match &refused[..] {
-                [] => "it is a component, but it exports no function: there is nothing to call".into(),
-                [first, ..] => format!("nothing that it exports can be a tool: {first}"),
-            });
+        if tools.is_empty() && refused.is_empty() {
+            return Err("it is a component, but it exports no function: there is nothing to call".into());
         }
         let undos = undo::matched(&tools, undone_by)?;
-        Ok(Self { tools, undos, refused, docs })
+        Ok(Self { tools, undos, refused, docs, mount })
     }
 
-    /// Its tools, as if it had declared them.
-    pub(crate) fn specs(&self, max: usize) -> Result<Vec<ToolSpec>, ToolSpecError> {
+    /// Its tools, as if it had declared them; what else it exports, and why that is no tool.
+    pub(crate) fn specs(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        max: usize,
+    ) -> Result<(Vec<ToolSpec>, Vec<String>), LoadError> {
         if self.tools.len() > max {
-            return Err(ToolSpecError::TooMany { count: self.tools.len(), max });
+            return Err(ToolSpecError::TooMany { count: self.tools.len(), max }.into());
         }
-        let spec = |(name, tool): (&String, &Tool)| match tool {
+        let (mut specs, mut refused) = (vec![], self.refused.clone());
+        for (name, tool) in &self.tools {
+            match self.spec(name, tool, &mut *store, instance) {
+                Ok(spec) => specs.push(spec),
+                Err(why) => refused.push(reason(tool, &why)),
+            }
+        }
+        refused.truncate(REFUSED);
+        match &refused[..] {
+            [first, ..] if specs.is_empty() => {
+                Err(LoadError::Contract(format!("nothing that it exports can be a tool: {first}")))
+            }
+            _ => Ok((specs, refused)),
+        }
+    }
+
+    /// What is said of a tool; why it is none.
+    fn spec(
+        &self,
+        name: &str,
+        tool: &Tool,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> Result<ToolSpec, String> {
+        self.mount.tool(&store.data().sandbox.name, name).map_err(|error| error.to_string())?;
+        let spec = match tool {
             Tool::Function(function) => {
                 let docs = self.docs.of_function(&function.place);
                 let docs = docs.unwrap_or_else(|| format!("`{}`", function.place));
-                let spec = declared(name, docs, &function.input(), function.output().as_ref())?;
-                Ok(ToolSpec { undoable: self.undos.contains_key(name), ..spec })
+                declared(name, docs, &function.input(), function.output().as_ref())
             }
-            Tool::Command(_) => {
+            Tool::Command(index) => {
+                command::typed(index, &mut *store, instance).map_err(|error| format!("{error:#}"))?;
                 let says = "Run the command, with arguments and a standard input.";
                 declared(name, says.into(), &command::input(), Some(&command::output()))
             }
-            Tool::Handler(_) => {
+            Tool::Handler(exports) => {
+                exports.load(&mut *store, instance).map_err(|error| format!("{error:#}"))?;
                 let says = "Send a request of HTTP to the component, and have its response.";
                 declared(name, says.into(), &handler::input(), Some(&handler::output()))
             }
         };
-        self.tools.iter().map(spec).collect()
+        let spec = spec.map_err(|error| error.to_string())?;
+        Ok(ToolSpec { undoable: self.undos.contains_key(name), ..spec })
     }
 
     /// What a call needs before there is a guest.
@@ -187,6 +238,11 @@ impl Plain {
         });
         Ok(done)
     }
+}
+
+/// As the log and `inspect` tell it.
+fn reason(place: &dyn Display, why: &str) -> String {
+    format!("`{place}`: {why}")
 }
 
 /// Where the component's `run` is, when it is a command of WASI 0.2.

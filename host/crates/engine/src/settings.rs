@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use skillhost_core::KeyValue;
+use skillhost_core::{KeyValue, Mount};
 use skillhost_telemetry::Metrics;
 
 use crate::{Compiler, Grants, OwnListeners, Upstream};
@@ -46,6 +46,8 @@ pub struct Allowance {
     pub limits: Limits,
     /// The same for tools that have their own, by their name within the skill.
     pub tools: BTreeMap<String, Limits>,
+    /// How its tools are named.
+    pub mount: Mount,
     /// Of a plain component: the function that takes back what another did, by the name of that.
     pub undone_by: BTreeMap<String, String>,
     /// What they may touch.

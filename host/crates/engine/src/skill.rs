@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Attempt, Call, Failure, FailureKind, Features, Invoke, Outcome, Reply, Target, ToolSpec, ToolSpecError,
-    Undo,
+    Attempt, Call, Failure, FailureKind, Features, Invoke, Outcome, Reply, Target, ToolSpec, Undo,
 };
 use tracing::Instrument as _;
 use wasmtime::{
@@ -14,6 +13,7 @@ use wasmtime::{
 };
 
 use crate::{
+    LoadError,
     bindings::{
         completions::exports::skillhost::skill::completions,
         exports::skillhost::skill::tools::GuestIndices,
@@ -57,9 +57,13 @@ enum Tools {
 }
 
 /// What a skill lists.
-pub(crate) struct Listed {
-    pub(crate) tools: Result<Vec<ToolSpec>, ToolSpecError>,
-    pub(crate) features: Result<Features, String>,
+pub struct Listed {
+    /// The tools it declares, or that are made of what it exports.
+    pub tools: Vec<ToolSpec>,
+    /// Of a plain component: what it exports and is no tool, and why.
+    pub no_tools: Vec<String>,
+    /// What it offers beside them.
+    pub features: Features,
 }
 
 impl Skill {
@@ -89,7 +93,7 @@ impl Skill {
     }
 
     /// Ask a fresh instance for what it offers. Finds wrong function types too.
-    pub(crate) fn list(&self) -> Running<Listed> {
+    pub(crate) fn list(&self) -> Running<Result<Listed, LoadError>> {
         let (pre, exports, max) =
             (self.pre.clone(), Arc::clone(&self.exports), self.sandbox.limits.max_tools);
         self.guests.start(
@@ -98,14 +102,20 @@ impl Skill {
             Box::new(move |store| {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
-                    let tools = match &exports.tools {
-                        Tools::Declared(tools) => convert::tools(
-                            tools.load(&mut *store, &instance)?.call_list(&mut *store).await?,
-                            max,
-                        ),
-                        Tools::Plain(plain) => plain.specs(max),
+                    let found = match &exports.tools {
+                        Tools::Declared(tools) => {
+                            let declared = tools.load(&mut *store, &instance)?.call_list(&mut *store).await?;
+                            convert::tools(declared, max)
+                                .map(|tools| (tools, vec![]))
+                                .map_err(LoadError::Tools)
+                        }
+                        Tools::Plain(plain) => plain.specs(store, &instance, max),
                     };
-                    Ok(Ok(Listed { tools, features: exports.features(store, &instance).await? }))
+                    let features = exports.features(store, &instance).await?;
+                    Ok(Ok(found.and_then(|(tools, no_tools)| {
+                        let features = features.map_err(LoadError::Contract)?;
+                        Ok(Listed { tools, no_tools, features })
+                    })))
                 })
             }),
         )

@@ -20,4 +20,4 @@ mod watch;
 pub use directory::{Directory, DirectoryError};
 pub use kept::Kept;
 pub use scan::files;
-pub use settings::{Mount, SkillSettings, SkillsSettings, ToolSettings};
+pub use settings::{SkillSettings, SkillsSettings, ToolSettings};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use skillhost_core::{Digest, SkillName, text::bounded};
-use skillhost_engine::{Engine, LoadError, LoadStage, Loaded, Protected, asked, unasked};
+use skillhost_engine::{Engine, Listed, LoadError, LoadStage, Loaded, Protected, asked, unasked};
 
 use crate::{Kept, SkillSettings, offer::offers, scan::Identity, slot::Version};
 
@@ -132,7 +132,7 @@ pub(crate) async fn list_again(
     skill: &SkillName,
     version: Version,
 ) -> Result<Version, Unloaded> {
-    let (tools, features) = engine.list(&version.skill).await?;
+    let Listed { tools, features, .. } = engine.list(&version.skill).await?;
     let offers =
         offers(skill, &version.settings, tools, features).map_err(|why| Unloaded::new(why, false))?;
     Ok(Version { offers: Arc::new(offers), ..version })

@@ -11,7 +11,7 @@ use skillhost_policy::{
     content_filter::{filter_schema, filter_text},
 };
 
-use crate::{Mount, SkillSettings};
+use crate::SkillSettings;
 
 /// What a version offers.
 pub(crate) struct Offers {
@@ -41,10 +41,7 @@ pub(crate) fn offers(
     tools: Vec<ToolSpec>,
     features: Features,
 ) -> Result<Offers, String> {
-    let name = |own: &str| match settings.mount {
-        Mount::Prefixed => ToolName::prefixed(skill, own),
-        Mount::Root => ToolName::at_root(own),
-    };
+    let name = |own: &str| settings.mount.tool(skill, own);
     let Features { prompts, mut resources, mut templates, completes } = features;
     let prompts = prompts.into_iter().map(|mut spec| {
         let words = spec.arguments.iter_mut().flat_map(|a| [&mut a.title, &mut a.description]);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use skillhost_core::{Annotations, SkillName};
+use skillhost_core::{Annotations, Mount, SkillName};
 use skillhost_engine::{Allowance, Grants, Limits, Protected};
 use skillhost_policy::FilterMode;
 use skillhost_telemetry::Metrics;
@@ -61,6 +61,7 @@ impl SkillSettings {
         let undone_by =
             self.tools.iter().filter_map(|(name, tool)| Some((name.clone(), tool.undone_by.clone()?)));
         Allowance {
+            mount: self.mount,
             undone_by: undone_by.collect(),
             limits: self.limits.clone(),
             tools: tools.collect(),
@@ -96,14 +97,4 @@ impl Default for SkillSettings {
             tools: BTreeMap::new(),
         }
     }
-}
-
-/// How the tools of a skill are named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mount {
-    /// `skill_tool`.
-    #[default]
-    Prefixed,
-    /// `tool`.
-    Root,
 }

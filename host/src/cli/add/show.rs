@@ -59,7 +59,7 @@ impl Found<'_> {
         writeln!(text, "\noffers")?;
         for spec in &self.loaded.tools {
             let first = spec.description.as_deref().and_then(|text| text.lines().next()).unwrap_or_default();
-            let full = inspect::full_name(name, own, spec)?;
+            let full = own.mount.tool(name, &spec.name)?;
             writeln!(text, "  {:<32} {}", full.as_str(), out::harmless(first))?;
         }
         let features = &self.loaded.features;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     app::{App, Open, StandIns, clock},
-    cli::{call::request, inspect},
+    cli::call::request,
     config::{Raw, Settings, raw},
     transport::reply,
 };
@@ -118,7 +118,7 @@ impl Bench<'_> {
     ) -> anyhow::Result<Response> {
         let (tool, arguments) = match &step.what {
             What::Call { tool, arguments } => {
-                (inspect::mounted(self.name, settings.skills.of(self.name), tool)?, arguments.clone())
+                (settings.skills.of(self.name).mount.tool(self.name, tool)?, arguments.clone())
             }
             What::Undo(earlier) => {
                 let arguments = json!({ "id": ids[*earlier].to_string() });

@@ -1,9 +1,9 @@
 //! One skill and its tools: each key from the tool, else the skill, else the defaults.
 
 use bytesize::ByteSize;
-use skillhost_core::{Annotations, ToolName};
+use skillhost_core::{Annotations, Mount, ToolName};
 use skillhost_engine::Limits;
-use skillhost_skills::{Mount, SkillSettings, ToolSettings};
+use skillhost_skills::{SkillSettings, ToolSettings};
 
 use super::{
     grants, policies,

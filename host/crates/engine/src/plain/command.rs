@@ -5,11 +5,14 @@ use serde_json::{Map, Value, json};
 use skillhost_core::{Block, Failure, FailureKind, Outcome, Reply};
 use wasmtime::{
     Store,
-    component::{ComponentExportIndex, Instance},
+    component::{ComponentExportIndex, Instance, TypedFunc},
 };
 use wasmtime_wasi::{I32Exit, p2::pipe::MemoryOutputPipe};
 
 use crate::state::State;
+
+/// Its function.
+type Run = TypedFunc<(), (Result<(), ()>,)>;
 
 /// What a command reads and writes, in place of the log.
 #[derive(Clone)]
@@ -58,6 +61,18 @@ pub(crate) fn terminal(name: &str, arguments: &Map<String, Value>, most: usize) 
     }
 }
 
+/// The command of `instance`.
+///
+/// # Errors
+/// In what its type is not that of WASI.
+pub(crate) fn typed(
+    index: &ComponentExportIndex,
+    store: &mut Store<State>,
+    instance: &Instance,
+) -> wasmtime::Result<Run> {
+    instance.get_typed_func(&mut *store, index)
+}
+
 /// Run it to its end.
 pub(crate) async fn run(
     index: &ComponentExportIndex,
@@ -67,7 +82,7 @@ pub(crate) async fn run(
 ) -> wasmtime::Result<Result<Outcome, Failure>> {
     let terminal = store.data().terminal.clone();
     let terminal = terminal.ok_or_else(|| wasmtime::format_err!("a command without a terminal"))?;
-    let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, index)?;
+    let run = typed(index, store, instance)?;
     let code = match run.call_async(&mut *store, ()).await {
         Ok((Ok(()),)) => 0,
         Ok((Err(()),)) => 1,

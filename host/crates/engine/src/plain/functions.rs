@@ -99,6 +99,11 @@ pub(crate) fn wrapped(shape: &Shape, value: Value) -> Value {
     }
 }
 
+pub(crate) const COMMAND: &str = "wasi:cli/run";
+pub(crate) const HANDLER: &str = "wasi:http/incoming-handler";
+/// Interfaces that are called in a way of their own.
+const WHOLE: [&str; 2] = [COMMAND, HANDLER];
+
 /// What a component exports.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -106,6 +111,8 @@ pub(crate) struct Found {
     pub(crate) functions: BTreeMap<String, Function>,
     /// Functions that cannot be tools, and why.
     pub(crate) refused: Vec<(Place, String)>,
+    /// Interfaces that are a tool as a whole, of whatever version.
+    pub(crate) whole: Vec<String>,
 }
 
 /// All functions that `component` exports by itself or in an interface.
@@ -126,7 +133,10 @@ pub(crate) fn find(component: &Component, engine: &wasmtime::Engine) -> Found {
                 let place = Place { interface: None, function: name.into() };
                 take(place, component.get_export_index(None, name), &ty);
             }
-            ComponentItem::ComponentInstance(instance) if !is_known(name) => {
+            ComponentItem::ComponentInstance(_) if WHOLE.contains(&path(name)) => {
+                found.whole.push(name.into());
+            }
+            ComponentItem::ComponentInstance(instance) => {
                 let inside = component.get_export_index(None, name);
                 for (function, item) in instance.exports(engine) {
                     let ComponentItem::ComponentFunc(ty) = item.ty else { continue };
@@ -157,8 +167,7 @@ pub(crate) fn find(component: &Component, engine: &wasmtime::Engine) -> Found {
     found
 }
 
-/// What toolchains add, or what is called in its own way.
-fn is_known(interface: &str) -> bool {
-    let path = interface.split('@').next().unwrap_or(interface);
-    ["wasi:cli/run", "wasi:http/incoming-handler"].contains(&path)
+/// An interface without its version.
+pub(crate) fn path(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
 }

@@ -168,17 +168,17 @@ fn cases_that_are_wrong_are_told_with_their_place() {
         ("[[case]]\nname = \"a\"\ntool = \"diff\"\ngrants = { files = 1 }", "a.toml:4:"),
     ] {
         let (code, text) = told(&tried(&host, "text", cases, &[]));
-        assert!(code != 0 && text.contains(part), "{cases}: {code} {text}");
+        assert!(code == 2 && text.contains(part), "{cases}: {code} {text}");
     }
-    for (case, part) in [
-        ("mock_tool = [{ tool = \"text_diff\" }]", "is a tool of the skill that is tried out"),
-        ("grants = { files = [{ host = \"none\", guest = \"/d\" }] }", "none"),
-        ("grants = { secrets = { a = { env = \"NO_SUCH_VARIABLE\" } } }", "NO_SUCH_VARIABLE"),
+    for (case, exit, part) in [
+        ("mock_tool = [{ tool = \"text_diff\" }]", 2, "is a tool of the skill that is tried out"),
+        ("grants = { files = [{ host = \"none\", guest = \"/d\" }] }", 1, "none"),
+        ("grants = { secrets = { a = { env = \"NO_SUCH_VARIABLE\" } } }", 1, "NO_SUCH_VARIABLE"),
     ] {
         let case =
             format!("[[case]]\nname = \"a\"\ntool = \"word_count\"\narguments = {{ text = \"\" }}\n{case}");
         let (code, text) = told(&tried(&host, "text", &case, &[]));
-        assert!(code == 1 && text.contains(part) && !text.contains("not-ready"), "{case}: {code} {text}");
+        assert!(code == exit && text.contains(part) && !text.contains("not-ready"), "{case}: {code} {text}");
     }
     // Long texts are not compared for ever.
     let long = "x\\ny\\n".repeat(20_000);

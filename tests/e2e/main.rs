@@ -5,6 +5,7 @@ mod asking_older;
 mod asking_sealed;
 mod auth;
 mod building;
+mod building_stopped;
 mod cases;
 mod churn;
 mod command_line;

@@ -11,14 +11,14 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
-use skillhost_build::{Built, Project};
+use skillhost_build::{Built, Project, Stop};
 use skillhost_core::SkillName;
 use skillhost_engine::{Engine, Loaded, OwnListeners};
 use tempfile::NamedTempFile;
 
 use super::{
     add::{Found, likely},
-    inspect, out,
+    inspect, interrupted, out, stop_on_signal,
 };
 use crate::{
     app::{block_on, engine},
@@ -70,9 +70,13 @@ impl Build {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let project = Project::find(&self.what.dir)?;
         let made = block_on(async {
+            let stop = stop_on_signal()?;
             let engine = engine(settings, &OwnListeners::default())?;
-            self.what.make(&project, &engine, settings).await
+            stop.run_until_cancelled(self.what.make(&project, &engine, settings)).await.transpose()
         })?;
+        let Some(made) = made else {
+            return Ok(interrupted());
+        };
         if self.json {
             out::json(&made.described(settings)?)?;
         } else {
@@ -83,15 +87,16 @@ impl Build {
 }
 
 impl What {
-    /// Build it, look whether it can be served, and put it in its place.
+    /// Build it, look whether it can be served, and put it in its place. Dropped, it ends the language's tools.
     pub(super) async fn make(
         &self,
         project: &Project,
         engine: &Engine,
         settings: &Settings,
     ) -> anyhow::Result<Made> {
-        let (work, extra) = (project.clone(), self.extra.clone());
-        let built = tokio::task::spawn_blocking(move || work.build(&extra)).await??;
+        let (work, extra, stop) = (project.clone(), self.extra.clone(), Stop::default());
+        let _stopping = Stopping(stop.clone());
+        let built = tokio::task::spawn_blocking(move || work.build(&extra, &stop)).await??;
         let name = match &self.name {
             Some(name) => name.clone(),
             None => named(&built.name)?,
@@ -158,6 +163,15 @@ impl Made {
             }
         }
         Ok(text)
+    }
+}
+
+/// Stops a build that nobody waits for any more.
+struct Stopping(Stop);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

@@ -246,6 +246,12 @@ fn start(mut raw: Raw, told: Told) -> anyhow::Result<(Settings, Arc<Telemetry>)>
     Ok((settings, Arc::new(telemetry)))
 }
 
+/// A signal ended the command; what it had begun is gone.
+fn interrupted() -> ExitCode {
+    out::note("interrupted");
+    ExitCode::from(INTERRUPTED)
+}
+
 /// Cancelled at the first SIGINT or SIGTERM; a second one ends the process at once. On a thread of its own: when no other
 /// turns any more, it still must.
 fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {

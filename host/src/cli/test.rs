@@ -5,6 +5,7 @@ mod judge;
 mod mock;
 mod report;
 mod run;
+mod written;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +19,7 @@ use skillhost_core::SkillName;
 use skillhost_engine::OwnListeners;
 
 use super::{
-    Common, FAILED, INTERRUPTED, Told, add::likely, build::What, inspect, out, start, stop_on_signal,
+    Common, FAILED, Told, USAGE, add::likely, build::What, inspect, interrupted, out, start, stop_on_signal,
 };
 use crate::app::{block_on, engine};
 use case::Case;
@@ -69,7 +70,10 @@ impl Test {
             let engine = engine(&settings, &OwnListeners::default())?;
             let (name, component, loaded) = if self.what.is_dir() {
                 let what = What { dir: self.what.clone(), out: None, name: self.name.clone(), extra: vec![] };
-                let made = what.make(&Project::find(&self.what)?, &engine, &settings).await?;
+                let project = Project::find(&self.what)?;
+                let making = what.make(&project, &engine, &settings);
+                let Some(made) = stop.run_until_cancelled(making).await else { return Ok(interrupted()) };
+                let made = made?;
                 (made.name, made.built.component, made.loaded)
             } else {
                 let component = inspect::read(&self.what)?;
@@ -77,11 +81,21 @@ impl Test {
                 let loaded = inspect::look(&engine, &settings, &name, component.clone()).await;
                 (name, component, loaded.with_context(|| inspect::no_skill(&self.what.display()))?)
             };
-            let cases = self.cases()?;
-            for case in &cases {
-                let tools: Vec<_> = loaded.tools.iter().map(|spec| spec.name.as_str()).collect();
-                case.knows(&name, &tools).with_context(|| case.at.clone())?;
-            }
+            let tools: Vec<_> = loaded.tools.iter().map(|spec| spec.name.as_str()).collect();
+            let cases = self.cases().and_then(|cases| {
+                cases
+                    .iter()
+                    .try_for_each(|case| case.knows(&name, &tools).with_context(|| case.at.clone()))?;
+                Ok(cases)
+            });
+            let cases = match cases {
+                Ok(cases) => cases,
+                // Told apart from cases that fail.
+                Err(error) => {
+                    out::error(&error);
+                    return Ok(ExitCode::from(USAGE));
+                }
+            };
             drop(engine);
             let bench = Bench {
                 name: &name,
@@ -94,8 +108,7 @@ impl Test {
             for case in cases {
                 let ran = bench.run(&case).await;
                 if stop.is_cancelled() {
-                    out::note("interrupted");
-                    return Ok(ExitCode::from(INTERRUPTED));
+                    return Ok(interrupted());
                 }
                 if !self.json {
                     out::text(&report::lines(&case, &ran))?;

@@ -11,7 +11,7 @@ use std::{
 use wit_bindgen_core::Files;
 use wit_parser::Resolve;
 
-use crate::{BuildError, Built, lift::lift, project::sources, tools};
+use crate::{BuildError, Built, Stop, lift::lift, project::sources, tools};
 
 /// Debian's C library for WebAssembly.
 const DEBIAN: &str = "/usr/lib/wasm32-wasi/libc.a";
@@ -26,7 +26,7 @@ struct Compiler {
 }
 
 /// With `wit/` it exports what that says, otherwise it is a command with a `main`.
-pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError> {
+pub(crate) fn build(dir: &Path, extra: &[OsString], stop: &Stop) -> Result<Built, BuildError> {
     let compiler = compiler()?;
     let name = dir.file_name().unwrap_or(OsStr::new("component")).to_string_lossy().into_owned();
     let wit = dir.join("wit");
@@ -42,11 +42,13 @@ pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError>
         command.args(["-O2", "-c", "-ffunction-sections", "-fdata-sections"]);
         // Nobody mends what is generated.
         command.arg(if ours { "-Wall" } else { "-w" });
+        // What `assert` and such say must not tell about this machine.
+        command.arg(format!("-ffile-prefix-map={}=/src", dir.display()));
         for include in ["gen", "include", "src", "."] {
             command.arg("-I").arg(dir.join(include));
         }
         command.args(extra).arg(source).arg("-o").arg(&object);
-        tools::run(&mut command)?;
+        stop.run(&mut command)?;
         inputs.push(object);
     }
     inputs.extend(bindings.as_ref().map(|bindings| bindings.types.clone()));
@@ -57,7 +59,13 @@ pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError>
     // The stack first: one that is too deep traps, and overwrites nothing.
     command.args(["-Wl,--strip-all", "-Wl,--gc-sections", "-Wl,--stack-first"]);
     command.arg(format!("-Wl,-z,stack-size={STACK}")).args(&inputs).arg("-o").arg(&wasm);
-    tools::run(&mut command)?;
+    stop.run(&mut command).map_err(|error| match (error, &bindings) {
+        // What is missing most of the time; the linker calls it by the names of C.
+        (BuildError::Tool { tool, how }, Some(Bindings { source, .. })) => {
+            BuildError::Linked { tool, how, header: source.with_extension("h") }
+        }
+        (error, _) => error,
+    })?;
     let core = fs::read(&wasm).map_err(BuildError::io("cannot read what the linker made"))?;
     Ok(Built { name, component: lift(&core)?, with: format!("C, {}", compiler.told) })
 }

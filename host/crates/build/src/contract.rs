@@ -63,9 +63,14 @@ pub fn of(path: &Path) -> Result<String, BuildError> {
         (resolve, package)
     } else {
         let bytes = fs::read(path).map_err(BuildError::io(format!("cannot read {}", path.display())))?;
-        let decoded = wit_component::decode(&bytes).map_err(|error| {
-            BuildError::Component(format!("{} is no component: {error:#}", path.display()))
-        })?;
+        let unknown = |error: anyhow::Error| BuildError::File {
+            path: path.to_owned(),
+            problem: match bytes.starts_with(b"\0asm") {
+                true => format!("{error:#}"),
+                false => "it is no WebAssembly at all".into(),
+            },
+        };
+        let decoded = wit_component::decode(&bytes).map_err(unknown)?;
         let package = decoded.package();
         match decoded {
             DecodedWasm::WitPackage(resolve, _) | DecodedWasm::Component(resolve, _) => (resolve, package),

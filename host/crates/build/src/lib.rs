@@ -15,6 +15,7 @@ mod tools;
 
 pub use lift::{check, lift};
 pub use project::{Language, Project};
+pub use tools::Stop;
 
 use std::{io, path::PathBuf};
 
@@ -62,6 +63,22 @@ pub enum BuildError {
         /// Its exit status.
         how: String,
     },
+    /// The parts do not make a whole.
+    #[error(
+        "{tool} failed ({how}); what it says above is the reason\n  hint: the functions that wit/ exports are declared in {}; \
+         each is to be written", .header.display()
+    )]
+    Linked {
+        /// Which.
+        tool: String,
+        /// Its exit status.
+        how: String,
+        /// Where the functions are declared.
+        header: PathBuf,
+    },
+    /// Somebody wanted it to end.
+    #[error("the build was stopped")]
+    Stopped,
     /// The project is not laid out so that it can become a component.
     #[error("{0}")]
     Project(String),
@@ -69,6 +86,14 @@ pub enum BuildError {
     #[error("the WIT in {} is not sound: {problem}", .path.display())]
     Wit {
         /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that was to be looked at.
+    #[error("{} is no component: {problem}", .path.display())]
+    File {
+        /// Which.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,

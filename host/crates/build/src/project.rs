@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{BuildError, Built, c, docs, lift, rust};
+use crate::{BuildError, Built, Stop, c, docs, lift, rust};
 
 /// A language that compiles to components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,15 +76,16 @@ impl Project {
         Ok(Self { dir, language })
     }
 
-    /// Build it, with `extra` arguments for the language's own tool. What the tools say goes to stderr. Blocks.
+    /// Build it, with `extra` arguments for the language's own tool. What the tools say goes to stderr. Blocks, at most until
+    /// `stop` says so.
     ///
     /// # Errors
     /// [`BuildError`] says what to mend or to install.
-    pub fn build(&self, extra: &[OsString]) -> Result<Built, BuildError> {
+    pub fn build(&self, extra: &[OsString], stop: &Stop) -> Result<Built, BuildError> {
         let not_yet = |how| Err(BuildError::NotYet { language: self.language, how });
         let mut built = match self.language {
-            Language::Rust => rust::build(&self.dir, extra),
-            Language::C => c::build(&self.dir, extra),
+            Language::Rust => rust::build(&self.dir, extra, stop),
+            Language::C => c::build(&self.dir, extra, stop),
             Language::JavaScript => not_yet(
                 "`npx jco componentize skill.js --wit wit --world-name skill -d http -d fetch-event -o skill.wasm` makes the \
                  component; `skillhost wit --out wit` writes the contract",

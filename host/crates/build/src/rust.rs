@@ -4,14 +4,14 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    io::BufReader,
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use cargo_metadata::{CrateType, Message, Metadata, MetadataCommand, Package, Target, TargetKind};
 
-use crate::{BuildError, Built, lift::lift, tools};
+use crate::{BuildError, Built, Stop, lift::lift, tools};
 
 /// Parts a flag from the next in `CARGO_ENCODED_RUSTFLAGS`, since paths may have blanks.
 const PARTED: &str = "\x1f";
@@ -32,7 +32,7 @@ const TARGETS: [&str; 2] = ["wasm32-wasip2", "wasm32-wasip1"];
 const DEBIAN: &str = "wasm32-wasip1";
 const LIBC: &str = "/usr/lib/wasm32-wasi";
 
-pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError> {
+pub(crate) fn build(dir: &Path, extra: &[OsString], stop: &Stop) -> Result<Built, BuildError> {
     let route = route(dir)?;
     let cargo = route.cargo();
     let metadata = MetadataCommand::new()
@@ -53,14 +53,13 @@ pub(crate) fn build(dir: &Path, extra: &[OsString]) -> Result<Built, BuildError>
         .args(if is_library(target) { vec!["--lib"] } else { vec!["--bin", target.name.as_str()] })
         .args(extra)
         .env("CARGO_ENCODED_RUSTFLAGS", flags(&route, &metadata, target))
-        .stdin(Stdio::null())
         .stdout(Stdio::piped());
     if let Route::Debian { linker } = &route {
         // The unstable `-Zbuild-std` is all there is to make a library from its source.
         command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
         command.env("CARGO_TARGET_WASM32_WASIP1_LINKER", linker);
     }
-    let wasm = run(command, package, target)?;
+    let wasm = run(command, package, target, stop)?;
     let bytes = fs::read(&wasm).map_err(BuildError::io(format!("cannot read {}", wasm.display())))?;
     Ok(Built {
         name: package.name.to_string(),
@@ -222,27 +221,27 @@ fn flags(route: &Route, metadata: &Metadata, target: &Target) -> OsString {
 }
 
 /// Run cargo, and find what it made.
-fn run(mut command: Command, package: &Package, target: &Target) -> Result<PathBuf, BuildError> {
-    let tool = tools::name(&command);
-    let mut child = command.spawn().map_err(tools::started(&tool))?;
+fn run(mut command: Command, package: &Package, target: &Target, stop: &Stop) -> Result<PathBuf, BuildError> {
+    let mut running = stop.start(&mut command)?;
+    let tool = running.tool.clone();
+    let said = running.child.stdout.take();
+    let made = said.map(|said| made(BufReader::new(said), package, target)).transpose();
+    // First of all whether it ended well.
+    running.end()?;
+    let made = made.map_err(BuildError::io(format!("cannot read {tool}")))?.flatten();
+    let nothing = || BuildError::Component(format!("{tool} made no .wasm file of `{}`", target.name));
+    made.ok_or_else(nothing)
+}
+
+/// The file that cargo says it made of a target.
+fn made(said: impl BufRead, package: &Package, target: &Target) -> io::Result<Option<PathBuf>> {
     let mut made = None;
-    if let Some(stdout) = child.stdout.take() {
-        for message in Message::parse_stream(BufReader::new(stdout)) {
-            let Message::CompilerArtifact(artifact) =
-                message.map_err(BuildError::io(format!("cannot read {tool}")))?
-            else {
-                continue;
-            };
-            if artifact.package_id == package.id && artifact.target.name == target.name {
-                let wasm = artifact.filenames.into_iter().find(|file| file.extension() == Some("wasm"));
-                made = wasm.or(made);
-            }
+    for message in Message::parse_stream(said) {
+        let Message::CompilerArtifact(artifact) = message? else { continue };
+        if artifact.package_id == package.id && artifact.target.name == target.name {
+            let wasm = artifact.filenames.into_iter().find(|file| file.extension() == Some("wasm"));
+            made = wasm.or(made);
         }
     }
-    let status = child.wait().map_err(BuildError::io(format!("cannot wait for {tool}")))?;
-    if !status.success() {
-        return Err(BuildError::Tool { tool, how: status.to_string() });
-    }
-    let nothing = || BuildError::Component(format!("{tool} made no .wasm file of `{}`", target.name));
-    made.map(PathBuf::from).ok_or_else(nothing)
+    Ok(made.map(PathBuf::from))
 }

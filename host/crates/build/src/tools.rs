@@ -2,9 +2,13 @@
 
 use std::{
     env,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::BuildError;
 
@@ -13,12 +17,82 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// Run a tool to its end. What it says goes to stderr, stdout included.
-pub(crate) fn run(command: &mut Command) -> Result<(), BuildError> {
-    let tool = name(command);
-    // Ours belongs to the result of the command; and nobody is asked anything.
-    let status = command.stdin(Stdio::null()).stdout(stderr()).status().map_err(started(&tool))?;
-    if status.success() { Ok(()) } else { Err(BuildError::Tool { tool, how: status.to_string() }) }
+/// Ends what a build runs, from elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Mutex<Stage>>);
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    Idle,
+    /// The group of the tool and all that it started.
+    Running(Pid),
+    Stopped,
+}
+
+impl Stop {
+    /// The tool that runs is ended, with all that it started, and no other begins.
+    pub fn stop(&self) {
+        let mut stage = self.stage();
+        if let Stage::Running(group) = *stage {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+        *stage = Stage::Stopped;
+    }
+
+    /// Run a tool to its end. What it says goes to stderr, stdout included.
+    pub(crate) fn run(&self, command: &mut Command) -> Result<(), BuildError> {
+        // Ours belongs to the result of the command.
+        self.start(command.stdout(stderr()))?.end()
+    }
+
+    /// Start a tool, which is then to be brought to its end.
+    pub(crate) fn start(&self, command: &mut Command) -> Result<Running<'_>, BuildError> {
+        let tool = name(command);
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Stopped) {
+            return Err(BuildError::Stopped);
+        }
+        // Nobody is asked anything.
+        let child = command.stdin(Stdio::null()).process_group(0).spawn();
+        let child = child.map_err(BuildError::io(format!("cannot run {tool}")))?;
+        *stage = Stage::Running(Pid::from_child(&child));
+        Ok(Running { child, tool, stop: self })
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A tool that runs.
+#[must_use = "it is waited for"]
+pub(crate) struct Running<'a> {
+    pub(crate) child: Child,
+    pub(crate) tool: String,
+    stop: &'a Stop,
+}
+
+impl Running<'_> {
+    /// Wait for its end.
+    pub(crate) fn end(self) -> Result<(), BuildError> {
+        let Self { mut child, tool, stop } = self;
+        // Until it is waited for nobody else has its number: before that it must not be ended any more.
+        let _ = waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        {
+            let mut stage = stop.stage();
+            if matches!(*stage, Stage::Running(_)) {
+                *stage = Stage::Idle;
+            }
+        }
+        let status = child.wait().map_err(BuildError::io(format!("cannot wait for {tool}")))?;
+        match *stop.stage() {
+            _ if status.success() => Ok(()),
+            Stage::Stopped => Err(BuildError::Stopped),
+            _ => Err(BuildError::Tool { tool, how: status.to_string() }),
+        }
+    }
 }
 
 /// The first line that a tool writes to stdout; none when it fails.
@@ -28,14 +102,45 @@ pub(crate) fn asked(command: &mut Command) -> Option<String> {
     output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
-pub(crate) fn started(tool: &str) -> impl FnOnce(std::io::Error) -> BuildError {
-    BuildError::io(format!("cannot run {tool}"))
-}
-
-pub(crate) fn name(command: &Command) -> String {
+fn name(command: &Command) -> String {
     Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn stderr() -> Stdio {
     std::io::stderr().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, thread};
+
+    use super::*;
+
+    #[test]
+    fn what_runs_is_ended_with_all_that_it_started() {
+        let stop = Stop::default();
+        // The inner one outlives a shell that is ended alone, and holds the pipe open.
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & echo started; wait"]).stdout(Stdio::piped());
+        let mut running = stop.start(&mut command).unwrap();
+        let mut said = running.child.stdout.take().unwrap();
+        said.read_exact(&mut [0; 8]).unwrap();
+        let other = stop.clone();
+        thread::spawn(move || other.stop());
+        assert_eq!(said.read_to_end(&mut vec![]).unwrap(), 0);
+        assert!(matches!(running.end(), Err(BuildError::Stopped)));
+        assert!(matches!(stop.run(&mut Command::new("true")), Err(BuildError::Stopped)));
+    }
+
+    #[test]
+    fn a_tool_that_fails_is_named() {
+        let stop = Stop::default();
+        stop.run(&mut Command::new("true")).unwrap();
+        let failed = stop.run(&mut Command::new("false")).unwrap_err();
+        assert!(matches!(&failed, BuildError::Tool { tool, .. } if tool == "false"), "{failed}");
+        let missing = stop.run(&mut Command::new("no-such-tool")).unwrap_err();
+        assert!(missing.to_string().contains("cannot run no-such-tool"), "{missing}");
+        // Its turn is over: there is nothing to end.
+        stop.stop();
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::{Annotations, Block, Entry, Reply, Schema, TaskSupport, ToolSpec};
+use crate::{Annotations, Block, Entry, Reply, Schema, ToolSpec};
 
 /// A prompt template as its skill declared it, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -231,19 +231,7 @@ impl ToolSpec {
             idempotent: Some(true),
             open_world: None,
         };
-        Self {
-            name: name.to_owned(),
-            title: None,
-            description: None,
-            input,
-            output: None,
-            annotations,
-            undoable: false,
-            durable: false,
-            task: TaskSupport::No,
-            icons: None,
-            meta: None,
-        }
+        Self { annotations, ..Self::new(name, input) }
     }
 }
 

@@ -31,6 +31,26 @@ pub struct ToolSpec {
     pub meta: Option<Map<String, Value>>,
 }
 
+impl ToolSpec {
+    /// A tool of which no more is known.
+    #[must_use]
+    pub fn new(name: &str, input: Schema) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: None,
+            description: None,
+            input,
+            output: None,
+            annotations: Annotations::default(),
+            undoable: false,
+            durable: false,
+            task: TaskSupport::No,
+            icons: None,
+            meta: None,
+        }
+    }
+}
+
 /// What a tool does to the world; `None` means that its skill did not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Annotations {

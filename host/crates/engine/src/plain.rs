@@ -23,8 +23,7 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Annotations, Block, Call, Content, Failure, FailureKind, Mount, Outcome, Reply, Schema, TaskSupport,
-    ToolSpec, ToolSpecError, Undo,
+    Block, Call, Content, Failure, FailureKind, Mount, Outcome, Reply, Schema, ToolSpec, ToolSpecError, Undo,
 };
 use wasmtime::{
     Store,
@@ -265,19 +264,8 @@ fn declared(
 ) -> Result<ToolSpec, ToolSpecError> {
     let refused = |which| move |error| ToolSpecError::Schema { tool: name.to_owned(), which, error };
     let output = output.map(|output| Schema::parse(&output.to_string()).map_err(refused("output")));
-    Ok(ToolSpec {
-        name: name.to_owned(),
-        title: None,
-        description: Some(description),
-        input: Schema::for_arguments(&input.to_string()).map_err(refused("input"))?,
-        output: output.transpose()?,
-        annotations: Annotations::default(),
-        undoable: false,
-        durable: false,
-        task: TaskSupport::No,
-        icons: None,
-        meta: None,
-    })
+    let input = Schema::for_arguments(&input.to_string()).map_err(refused("input"))?;
+    Ok(ToolSpec { description: Some(description), output: output.transpose()?, ..ToolSpec::new(name, input) })
 }
 
 async fn function(

@@ -54,19 +54,10 @@ impl Attempt for Done {
 
 fn dispatcher(policies: Policies) -> Arc<Dispatcher> {
     let skill = SkillName::new("fake").expect("a name");
+    let input = r#"{"type":"object","properties":{"n":{"type":"integer"}}}"#;
     let spec = ToolSpec {
-        name: "run".into(),
-        title: None,
-        description: None,
-        input: Schema::for_arguments(r#"{"type":"object","properties":{"n":{"type":"integer"}}}"#)
-            .expect("a schema"),
-        output: None,
         annotations: Annotations { read_only: Some(true), ..Annotations::default() },
-        undoable: false,
-        durable: false,
-        task: skillhost_core::TaskSupport::No,
-        icons: None,
-        meta: None,
+        ..ToolSpec::new("run", Schema::for_arguments(input).expect("a schema"))
     };
     let entry = Entry {
         spec: Arc::new(spec),

@@ -161,11 +161,10 @@ impl Tool {
     /// Never: names and schemas are our own.
     fn own(self) -> OwnTool {
         let schema = |value: &Value| Schema::parse(&value.to_string()).expect("the schema is sound");
+        let input = Schema::for_arguments(&self.input.to_string()).expect("the schema is sound");
         let spec = ToolSpec {
-            name: self.name.into(),
             title: Some(self.title.into()),
             description: Some(self.description.into()),
-            input: Schema::for_arguments(&self.input.to_string()).expect("the schema is sound"),
             output: self.output.as_ref().map(schema),
             annotations: Annotations {
                 read_only: Some(self.read_only),
@@ -173,11 +172,7 @@ impl Tool {
                 idempotent: Some(self.idempotent),
                 open_world: Some(false),
             },
-            undoable: false,
-            durable: false,
-            task: skillhost_core::TaskSupport::No,
-            icons: None,
-            meta: None,
+            ..ToolSpec::new(self.name, input)
         };
         let entry = Entry {
             spec: Arc::new(spec),

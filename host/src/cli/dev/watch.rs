@@ -38,6 +38,10 @@ impl Sources {
         })?;
         let mut sources = Self { watcher, changes };
         sources.add(dir)?;
+        // A folder that is made anew, by a checkout perhaps, is seen from there only. Where that may not be read it is not.
+        if let Some(above) = dir.parent() {
+            let _ = sources.watcher.watch(above, RecursiveMode::NonRecursive);
+        }
         Ok(sources)
     }
 

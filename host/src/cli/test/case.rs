@@ -1,18 +1,19 @@
 //! Cases as they are written.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use axum::http::{Method, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use skillhost_core::{FailureKind, SkillName};
 use toml::Spanned;
 
+use super::written;
 use crate::config::{ConfigError, raw::Grants, rooted};
 
 /// One file of cases.
@@ -42,6 +43,7 @@ struct Written {
     mock_http: Vec<MockHttp>,
     // A case of one step says it itself.
     tool: Option<String>,
+    #[serde(default, deserialize_with = "written::object")]
     arguments: Option<Map<String, Value>>,
     arguments_json: Option<String>,
     expect: Option<Expect>,
@@ -53,6 +55,7 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct WrittenStep {
     tool: Option<String>,
+    #[serde(default, deserialize_with = "written::object")]
     arguments: Option<Map<String, Value>>,
     arguments_json: Option<String>,
     undo: Option<usize>,
@@ -66,9 +69,11 @@ struct WrittenStep {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Expect {
     /// The structured result.
+    #[serde(deserialize_with = "written::json")]
     pub(super) result: Option<Value>,
     pub(super) result_json: Option<String>,
     /// What the structured result holds at least.
+    #[serde(deserialize_with = "written::json")]
     pub(super) includes: Option<Value>,
     /// The text, all blocks of it.
     pub(super) text: Option<String>,
@@ -86,7 +91,7 @@ pub(super) struct Expect {
 
 /// One text or several.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text, or an array of texts")]
 pub(super) enum Texts {
     #[default]
     None,
@@ -120,6 +125,7 @@ pub(super) struct MockTool {
     /// Its full name.
     pub(super) tool: String,
     /// What the arguments must hold at least.
+    #[serde(default, deserialize_with = "written::json")]
     pub(super) arguments: Option<Value>,
     #[serde(default)]
     pub(super) respond: Respond,
@@ -133,6 +139,7 @@ pub(super) struct MockTool {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Respond {
+    #[serde(deserialize_with = "written::json")]
     pub(super) result: Option<Value>,
     pub(super) text: Option<String>,
     pub(super) is_error: bool,
@@ -167,6 +174,7 @@ pub(super) struct RespondHttp {
     pub(super) status: Option<u16>,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) text: Option<String>,
+    #[serde(deserialize_with = "written::json")]
     pub(super) json: Option<Value>,
     /// Nobody is there.
     pub(super) refused: bool,
@@ -212,7 +220,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()
         .with_context(unreadable)?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml") && file.is_file());
+    // A link that leads nowhere is one that was forgotten.
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml") && !file.is_dir());
     files.sort();
     Ok(files.iter().map(|path| file(path)).collect::<Result<Vec<_>, _>>()?.concat())
 }
@@ -225,9 +234,16 @@ fn file(path: &Path) -> anyhow::Result<Vec<Case>> {
     rooted(&mut grants, folder);
     mock_tool.iter_mut().for_each(|mock| mock.shared = true);
     mock_http.iter_mut().for_each(|mock| mock.shared = true);
+    let mut names = BTreeSet::new();
     let cases = case.into_iter().map(|written| {
         let line = text[..written.name.span().start].matches('\n').count() + 1;
         let at = format!("{}:{line}", path.display());
+        let name = written.name.get_ref();
+        ensure!(
+            !name.trim().is_empty() && !name.contains(char::is_control),
+            "{at}: a case is called something, in one line"
+        );
+        ensure!(names.insert(name.clone()), "{at}: another case above is called {name:?}");
         let own = written.grants.clone().map(|mut own| {
             rooted(&mut own, folder);
             own
@@ -334,18 +350,50 @@ impl Case {
                 || expect.is_error;
             ensure!(!failed || !of_a_reply, "a call ends with a `failure` or with a reply, not with both");
         }
-        for respond in self.mock_tools.iter().map(|mock| &mock.respond) {
-            kind(respond.failure.as_deref())?;
-        }
-        for mock in &self.mock_http {
-            let (method, url) = mock.request.split_once(' ').unwrap_or_default();
-            let url = url.strip_suffix('*').unwrap_or(url).parse::<Uri>();
+        self.mock_tools.iter().try_for_each(|mock| mock.respond.check())?;
+        self.mock_http.iter().try_for_each(MockHttp::check)
+    }
+}
+
+impl Respond {
+    fn check(&self) -> anyhow::Result<()> {
+        kind(self.failure.as_deref())?;
+        let failed = self.failure.is_some();
+        ensure!(self.message.is_none() || failed, "`message` is what a `failure` says; a reply has `text`");
+        ensure!(
+            !failed || self.result.is_none() && self.text.is_none() && !self.is_error,
+            "a mock answers with a `failure` or with a reply, not with both"
+        );
+        Ok(())
+    }
+}
+
+impl MockHttp {
+    fn check(&self) -> anyhow::Result<()> {
+        let (method, url) = self.request.split_once(' ').unwrap_or_default();
+        let url = url.strip_suffix('*').unwrap_or(url).parse::<Uri>();
+        ensure!(
+            method.parse::<Method>().is_ok_and(|method| !method.as_str().contains(char::is_lowercase))
+                && url.is_ok_and(|url| url.scheme().is_some()),
+            "`{}` is no request; write it such as `GET https://example.com/path`",
+            self.request
+        );
+        let RespondHttp { status, headers, text, json, refused } = &self.respond;
+        for (name, value) in self.headers.iter().chain(headers) {
             ensure!(
-                method.parse::<Method>().is_ok() && url.is_ok_and(|url| url.scheme().is_some()),
-                "`{}` is no request; write it such as `GET https://example.com/path`",
-                mock.request
+                name.parse::<HeaderName>().is_ok() && value.parse::<HeaderValue>().is_ok(),
+                "`{name}: {value}` is no header of HTTP"
             );
         }
+        ensure!(
+            status.is_none_or(|status| (200..600).contains(&status)),
+            "a response has a `status` from 200 to 599"
+        );
+        ensure!(text.is_none() || json.is_none(), "a response has one body, `text` or `json`");
+        ensure!(
+            !refused || status.is_none() && headers.is_empty() && text.is_none() && json.is_none(),
+            "nobody answers where the connection is `refused`"
+        );
         Ok(())
     }
 }
@@ -403,6 +451,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let case = |rest: &str| format!("[[case]]\nname = \"x\"\n{rest}");
+        let http = |respond: &str| {
+            case(&format!(
+                "tool = \"a\"\n[[case.mock_http]]\nrequest = \"GET http://a/\"\nrespond = {{ {respond} }}"
+            ))
+        };
+        let tool = |respond: &str| {
+            case(&format!("tool = \"a\"\n[[case.mock_tool]]\ntool = \"b_c\"\nrespond = {{ {respond} }}"))
+        };
         for (text, told) in [
             (case("tol = \"a\""), "did you mean `tool`?"),
             (case(""), "either a `tool`"),
@@ -416,6 +472,19 @@ mod tests {
             (case("tool = \"a\"\narguments_json = \"{}\"\narguments = {}"), "in two ways"),
             (case("tool = \"a\"\n[[case.mock_http]]\nrequest = \"example.com\""), "is no request"),
             (case("tool = \"a\"\nexpect = { files = { \"/a\" = 1 } }"), "expected the text of the file"),
+            (case("tool = \"a\"\nexpect = { text_includes = 1 }"), "expected a text, or an array"),
+            (case("tool = \"a\"\narguments = { b = [inf] }"), "cannot be told in JSON"),
+            (case("tool = \"a\"\nexpect = { result = { b = 2026-01-01 } }"), "in quotes"),
+            ("[[case]]\nname = \" \"\ntool = \"a\"".into(), "called something"),
+            (format!("{0}\n{0}", case("tool = \"a\"")), "another case above"),
+            (http("status = 9999"), "from 200 to 599"),
+            (http("headers = { \"a b\" = \"c\" }"), "no header"),
+            (http("text = \"a\", json = 1"), "one body"),
+            (http("refused = true, status = 200"), "nobody answers"),
+            (http("").replace("GET", "get"), "is no request"),
+            (tool("failure = \"trap\", text = \"a\""), "not with both"),
+            (tool("message = \"a\""), "a reply has `text`"),
+            (tool("failure = \"none\""), "no failure `none`"),
         ] {
             let error = format!("{:#}", parsed(&text).unwrap_err());
             assert!(error.contains(told) && error.contains("a.toml:"), "{text}: {error}");

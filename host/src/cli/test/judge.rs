@@ -85,12 +85,13 @@ fn text(came: &Came) -> String {
         Ok(result) => result,
         Err(error) => return error.message.to_string(),
     };
-    // What the host adds for models is no part of what the tool said.
-    let own = |text: &str| !text.starts_with("[skillhost] ");
-    let blocks = result.content.iter().filter_map(|block| match block {
-        ContentBlock::Text(block) if own(&block.text) => Some(block.text.clone()),
-        ContentBlock::Text(_) => None,
-        other => Some(serde_json::to_string(other).unwrap_or_default()),
+    // What the host adds for models, behind all else, is no part of what the tool said.
+    let told = |key: &str| result.meta.as_ref().is_some_and(|meta| meta.0.contains_key(key));
+    let added = ["skillhost/fallback", "skillhost/undoable"].into_iter().filter(|key| told(key)).count();
+    let blocks = result.content.iter().take(result.content.len().saturating_sub(added));
+    let blocks = blocks.map(|block| match block {
+        ContentBlock::Text(block) => block.text.clone(),
+        other => serde_json::to_string(other).unwrap_or_default(),
     });
     blocks.collect::<Vec<_>>().join("\n")
 }
@@ -178,6 +179,7 @@ fn indented(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rmcp::model::MetaObject;
     use serde_json::json;
 
     use super::*;
@@ -211,6 +213,17 @@ mod tests {
                 "the result does not include what it should (- expected, + came):\n    {\n      \"a\": 1,\n      \"b\": [\n  -     1\n  +     2,\n  +     3\n      ]\n    }"
             ]
         );
+    }
+
+    #[test]
+    fn what_the_host_adds_is_not_what_the_tool_said() {
+        let says = |text: &str| Expect { text: Some(text.into()), ..Expect::default() };
+        let mut result = CallToolResult::success(vec![ContentBlock::text("[skillhost] so says the tool")]);
+        assert!(problems(&says("[skillhost] so says the tool"), &Ok(result.clone())).is_empty());
+        result.content.push(ContentBlock::text("[skillhost] `undo_call` takes this call back."));
+        let meta = json!({"skillhost/undoable": true});
+        result.meta = Some(MetaObject(meta.as_object().unwrap().clone()));
+        assert!(problems(&says("[skillhost] so says the tool"), &Ok(result)).is_empty());
     }
 
     #[test]

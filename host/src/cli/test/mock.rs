@@ -16,8 +16,8 @@ use axum::{
 };
 use serde_json::Value;
 use skillhost_core::{
-    Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool, Reply,
-    Report, Schema, SkillName, TaskSupport, ToolName, ToolSpec, Undo, Usage,
+    Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool, Reply, Report,
+    Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 use skillhost_engine::Upstream;
 
@@ -146,12 +146,22 @@ impl Upstream for Mocks {
     }
 }
 
-/// Whether a request is the one that is written, up to a `*` at its end. `https://a` is `https://a/`.
+/// Whether a request is the one that is written, up to a `*` at its end. `https://a` is `https://A:443/`.
 fn requested(written: &str, said: &str) -> bool {
+    let said = normal(said);
     match written.strip_suffix('*') {
-        Some(beginning) => said.starts_with(beginning),
-        None => said == written || said.strip_suffix('/') == Some(written),
+        Some(beginning) => said.starts_with(&normal(beginning)),
+        None => said == normal(written) || said.strip_suffix('/') == Some(&normal(written)),
     }
+}
+
+/// The host in small letters, without the port that its scheme has anyway.
+fn normal(request: &str) -> String {
+    let Some((before, after)) = request.split_once("://") else { return request.to_owned() };
+    let (authority, path) = after.split_at(after.find(['/', '?']).unwrap_or(after.len()));
+    let authority = authority.to_ascii_lowercase();
+    let port = if before.ends_with("https") { ":443" } else { ":80" };
+    format!("{before}://{}{path}", authority.strip_suffix(port).unwrap_or(&authority))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -161,19 +171,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn own(name: &str, mocks: &Arc<Mocks>) -> anyhow::Result<OwnTool> {
     let named = || format!("`{name}` cannot be the name of another skill's tool");
     let (skill, tool) = name.split_once('_').with_context(named)?;
-    let spec = ToolSpec {
-        name: tool.into(),
-        title: None,
-        description: None,
-        input: Schema::for_arguments(r#"{"type": "object"}"#)?,
-        output: None,
-        annotations: Annotations::default(),
-        undoable: false,
-        durable: false,
-        task: TaskSupport::No,
-        icons: None,
-        meta: None,
-    };
+    let spec = ToolSpec::new(tool, Schema::for_arguments(r#"{"type": "object"}"#)?);
     let entry = Entry {
         spec: Arc::new(spec),
         skill: SkillName::new(skill).with_context(named)?,
@@ -232,6 +230,11 @@ mod tests {
             ("GET https://a.example/x", "GET https://a.example/xy", false),
             ("GET https://a.example/*", "GET https://a.example/xy?q=1", true),
             ("GET https://a.example/*", "POST https://a.example/xy", false),
+            ("GET https://A.example/X", "GET https://a.Example:443/X", true),
+            ("GET https://a.example:443/x*", "GET https://a.example/xy", true),
+            ("GET http://a.example:80", "GET http://a.example/", true),
+            ("GET http://a.example:443/", "GET http://a.example/", false),
+            ("GET https://a.example/X", "GET https://a.example/x", false),
         ] {
             assert_eq!(requested(written, said), fits, "{written} {said}");
         }

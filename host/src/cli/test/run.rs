@@ -134,30 +134,52 @@ impl Bench<'_> {
     }
 }
 
-/// Files that must be there, or not, after a step.
+/// What is otherwise than expected of files after a step.
 fn files(step: &Step, grants: &raw::Grants) -> anyhow::Result<Vec<String>> {
     let mut problems = vec![];
     for (path, wanted) in &step.expect.files {
-        let file = host(path, grants)?;
-        let found = match fs::read(&file) {
-            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
-        };
-        problems.extend(match (wanted, found) {
-            (FileIs::Text(wanted), Some(found)) if *wanted != found => {
-                Some(differs(&format!("the file {path} differs"), wanted, &found))
-            }
-            (FileIs::Text(_) | FileIs::There(true), None) => Some(format!("there is no file {path}")),
-            (FileIs::There(false), Some(_)) => Some(format!("the file {path} is there")),
-            _ => None,
-        });
+        problems
+            .extend(file(path, wanted, &host(path, grants)?).with_context(|| format!("cannot read {path}"))?);
     }
     Ok(problems)
 }
 
+/// What is otherwise than expected of one. Nothing is read that the skill may have put there to mislead whoever tries it out.
+fn file(path: &str, wanted: &FileIs, at: &Granted) -> io::Result<Option<String>> {
+    let file = match at.folder.join(&at.rest).canonicalize() {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let (file, wanted) = match (file, wanted) {
+        (None, FileIs::There(false)) => return Ok(None),
+        (None, _) => return Ok(Some(format!("there is no file {path}"))),
+        (Some(_), FileIs::There(false)) => return Ok(Some(format!("the file {path} is there"))),
+        (Some(file), FileIs::There(true)) => (file, None),
+        (Some(file), FileIs::Text(wanted)) => (file, Some(wanted)),
+    };
+    let inside = file.starts_with(at.folder.canonicalize()?);
+    if !inside || !file.metadata()?.is_file() {
+        let problem = if inside { "is no file" } else { "leads out of its folder" };
+        return Ok(Some(format!("{path} {problem}")));
+    }
+    let Some(wanted) = wanted else { return Ok(None) };
+    let size = file.metadata()?.len();
+    if size > MOST_BYTES {
+        return Ok(Some(format!("the file {path} has {size} bytes, which is too much to be compared")));
+    }
+    let found = String::from_utf8_lossy(&fs::read(&file)?).into_owned();
+    Ok((found != *wanted).then(|| differs(&format!("the file {path} differs"), wanted, &found)))
+}
+
 /// Where a path of the guest's is.
-fn host(path: &str, grants: &raw::Grants) -> anyhow::Result<PathBuf> {
+#[derive(Debug, PartialEq)]
+struct Granted {
+    folder: PathBuf,
+    rest: PathBuf,
+}
+
+fn host(path: &str, grants: &raw::Grants) -> anyhow::Result<Granted> {
     let within = |folder: &&raw::Folder| Path::new(path).starts_with(&folder.guest);
     let folder = grants.files.iter().filter(within).max_by_key(|folder| folder.guest.len());
     let folder = folder.with_context(|| format!("no folder is granted that holds {path}"))?;
@@ -166,7 +188,7 @@ fn host(path: &str, grants: &raw::Grants) -> anyhow::Result<PathBuf> {
         rest.components().all(|part| matches!(part, Component::Normal(_))),
         "{path} leads elsewhere; write it without `..`"
     );
-    Ok(folder.host.join(rest))
+    Ok(Granted { folder: folder.host.clone(), rest: rest.to_owned() })
 }
 
 /// A skill under test changes copies: the same case finds the same files again. A folder that is not there is an empty one.
@@ -221,9 +243,9 @@ mod tests {
         fs::write(from.path().join("sub/a"), "a").unwrap();
         let mut grants = granted(from.path(), raw::Access::ReadWrite);
         copied(&mut grants, &to).unwrap();
-        let copy = host("/data/sub/a", &grants).unwrap();
-        assert!(copy.starts_with(to.path()));
-        fs::write(&copy, "b").unwrap();
+        let Granted { folder, rest } = host("/data/sub/a", &grants).unwrap();
+        assert!(folder.starts_with(to.path()));
+        fs::write(folder.join(rest), "b").unwrap();
         assert_eq!(fs::read_to_string(from.path().join("sub/a")).unwrap(), "a");
         let mut read = granted(from.path(), raw::Access::ReadOnly);
         copied(&mut read, &to).unwrap();
@@ -245,7 +267,36 @@ mod tests {
     #[test]
     fn a_path_stays_in_its_folder() {
         let grants = granted(Path::new("/x"), raw::Access::ReadWrite);
-        assert_eq!(host("/data/a/b", &grants).unwrap(), Path::new("/x/a/b"));
+        let granted = Granted { folder: "/x".into(), rest: "a/b".into() };
+        assert_eq!(host("/data/a/b", &grants).unwrap(), granted);
         assert!(host("/data/../b", &grants).is_err() && host("/other", &grants).is_err());
+    }
+
+    #[test]
+    fn what_a_skill_left_behind_misleads_nobody() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = outside.path().join("secret");
+        fs::write(&secret, "secret").unwrap();
+        fs::write(folder.path().join("a"), "a").unwrap();
+        for (link, to) in [("out", &*secret), ("in", Path::new("a")), ("nowhere", Path::new("b"))] {
+            std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+        }
+        let pipe = rustix::fs::Mode::from(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), pipe).unwrap();
+        let found = |path: &str, wanted: FileIs| {
+            let at = Granted { folder: folder.path().to_owned(), rest: path.into() };
+            file(path, &wanted, &at).unwrap()
+        };
+        let text = |text: &str| FileIs::Text(text.into());
+        assert_eq!(
+            found("a", text("a")).or(found("in", text("a"))).or(found("a", FileIs::There(true))),
+            None
+        );
+        assert!(found("out", text("other")).unwrap().contains("leads out"));
+        assert!(found("out", FileIs::There(true)).unwrap().contains("leads out"));
+        assert!(found("pipe", text("a")).unwrap().contains("is no file"));
+        assert!(found("nowhere", text("a")).unwrap().contains("there is no file"));
+        assert!(found("a", text("b")).unwrap().contains("differs"));
+        assert_eq!(found("nowhere", FileIs::There(false)), None);
     }
 }

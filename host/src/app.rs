@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use skillhost_core::{Clock, KeyValue, OwnTool};
+use skillhost_core::{Clock, Digest, Entry, FoundVersion, KeyValue, OwnTool, SkillName, Versions};
 use skillhost_engine::{Compiler, Engine, EngineSettings, OwnListeners, Upstream};
 use skillhost_journal::{Observer, Phase, Sealer, Sqlite, SqliteSettings};
 use skillhost_keyvalue::Store;
@@ -47,6 +47,25 @@ pub(crate) struct StandIns {
     pub(crate) upstream: Option<Arc<dyn Upstream>>,
 }
 
+/// Versions of skills, and what stands in for other skills.
+struct Among {
+    others: Vec<Entry>,
+    skills: Arc<dyn Versions>,
+}
+
+impl Versions for Among {
+    fn version(&self, skill: &SkillName, digest: Digest) -> FoundVersion {
+        match self.others.iter().find(|entry| entry.skill == *skill && entry.digest == digest) {
+            Some(entry) => Box::pin(std::future::ready(Ok(Arc::clone(&entry.invoke)))),
+            None => self.skills.version(skill, digest),
+        }
+    }
+
+    fn keep_only(&self, needed: &[Digest]) {
+        self.skills.keep_only(needed);
+    }
+}
+
 /// When the journal is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
@@ -83,10 +102,14 @@ impl App {
         }
         let recovery = recovery(settings, open, &telemetry.metrics).await?;
         let mut builtin = built_in(&recovery, settings.offered);
+        let others: Vec<_> = stand_ins.tools.iter().map(|own| own.entry.clone()).collect();
         builtin.extend(stand_ins.tools);
         let skills = SkillsSettings { metrics: telemetry.metrics.clone(), ..settings.skills.clone() };
         let directory = Arc::new(Directory::open(skills, engine.clone(), Arc::clone(&clock), builtin)?);
-        recovery.use_versions(directory.versions());
+        recovery.use_versions(match others.is_empty() {
+            true => directory.versions(),
+            false => Arc::new(Among { others, skills: directory.versions() }),
+        });
         recovery.use_keyvalue(keyvalue);
         let catalog = directory.catalog();
         for name in settings.skills.skills.keys().filter(|name| !catalog.borrow().skills.contains_key(*name))

@@ -231,3 +231,54 @@ expect = { files = { "/new/c.txt" = true, "/new/d.txt" = false } }
     assert_eq!(code, 0, "{text}");
     assert_eq!((names(&folder), folder.with_file_name("new").exists()), (vec!["a.txt".to_owned()], false));
 }
+
+#[test]
+fn questions_are_answered_by_mocks() {
+    let case = |rest: &str| {
+        format!("[[case]]\nname = \"{}\"\ntool = \"test_input_required_result_{rest}\n", rest.len())
+    };
+    let mock = |rest: &str| format!("[[case.mock_client]]\n{rest}\n");
+    let ann = "respond = { action = \"accept\", content = { name = \"Ann\" } }";
+    let right = [
+        case("elicitation\"\nexpect = { text = \"Hello, Ann!\" }")
+            + &mock(&format!("asks = \"your name\"\n{ann}")),
+        case("sampling\"\nexpect = { text = \"Paris\" }")
+            + &mock(
+                "key = \"capital_question\"\ntimes = 1\nrespond = { role = \"assistant\", model = \"m\", content = { type = \"text\", text = \"Paris\" } }",
+            ),
+        case("list_roots\"\nexpect = { text_includes = \"file:///a\" }")
+            + &mock("respond = { roots = [{ uri = \"file:///a\" }] }"),
+        // Nobody is there to be asked.
+        case("elicitation\"\nexpect = { failure = \"missing-capability\" }"),
+    ];
+    let host = empty();
+    fs::write(host.root().join("conformance.wasm"), component("fixtures/conformance.wasm")).unwrap();
+    let asked = |cases: &str| {
+        fs::create_dir_all(host.root().join("tests")).unwrap();
+        fs::write(host.root().join("tests/a.toml"), cases).unwrap();
+        problems(&host.run(&["test", "conformance.wasm", "--json"]))
+    };
+    for (name, problems) in asked(&right.concat()) {
+        assert_eq!(problems, "[]", "{name}");
+    }
+    let wrong = [
+        (
+            case("elicitation\"") + &mock(&format!("key = \"other\"\n{ann}")),
+            "the skill asked \\\"What is your name?\\\" under the key `user_name`, and no mock answers that",
+        ),
+        (
+            case("elicitation\"") + &mock("respond = { action = \"accept\", content = { name = 1 } }"),
+            "invalid-answers",
+        ),
+        (
+            case("sampling\"\nexpect = { failure = \"invalid-answers\" }")
+                + &mock("respond = { roots = [] }")
+                + &mock("key = \"never\"\nrespond = {}"),
+            "the client `never` was never asked",
+        ),
+    ];
+    for (cases, part) in wrong {
+        let told = asked(&cases);
+        assert!(told[0].1.contains(part), "{cases}: {told:?}");
+    }
+}

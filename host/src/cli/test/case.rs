@@ -29,6 +29,8 @@ struct File {
     #[serde(default)]
     mock_http: Vec<MockHttp>,
     #[serde(default)]
+    mock_client: Vec<MockClient>,
+    #[serde(default)]
     case: Vec<Written>,
 }
 
@@ -41,6 +43,8 @@ struct Written {
     mock_tool: Vec<MockTool>,
     #[serde(default)]
     mock_http: Vec<MockHttp>,
+    #[serde(default)]
+    mock_client: Vec<MockClient>,
     // A case of one step says it itself.
     tool: Option<String>,
     #[serde(default, deserialize_with = "written::object")]
@@ -131,6 +135,8 @@ pub(super) struct MockTool {
     pub(super) respond: Respond,
     /// How often it is asked; by default at least once.
     pub(super) times: Option<u32>,
+    /// How often its calls are taken back; they can be only where this is said.
+    pub(super) undone: Option<u32>,
     #[serde(skip)]
     pub(super) shared: bool,
 }
@@ -180,6 +186,23 @@ pub(super) struct RespondHttp {
     pub(super) refused: bool,
 }
 
+/// What stands in for the client that calls, and for the person behind it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MockClient {
+    /// The question's key; left out, any.
+    pub(super) key: Option<String>,
+    /// A part of what is asked.
+    pub(super) asks: Option<String>,
+    /// The answer, as MCP words it.
+    #[serde(deserialize_with = "written::json")]
+    pub(super) respond: Option<Value>,
+    /// How often it is asked; by default at least once.
+    pub(super) times: Option<u32>,
+    #[serde(skip)]
+    pub(super) shared: bool,
+}
+
 /// A case, checked.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
@@ -189,6 +212,7 @@ pub(super) struct Case {
     pub(super) grants: Grants,
     pub(super) mock_tools: Vec<MockTool>,
     pub(super) mock_http: Vec<MockHttp>,
+    pub(super) mock_clients: Vec<MockClient>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -228,12 +252,13 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Case>> {
 
 fn file(path: &Path) -> anyhow::Result<Vec<Case>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let File { mut grants, mut mock_tool, mut mock_http, case } =
+    let File { mut grants, mut mock_tool, mut mock_http, mut mock_client, case } =
         toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     rooted(&mut grants, folder);
     mock_tool.iter_mut().for_each(|mock| mock.shared = true);
     mock_http.iter_mut().for_each(|mock| mock.shared = true);
+    mock_client.iter_mut().for_each(|mock| mock.shared = true);
     let mut names = BTreeSet::new();
     let cases = case.into_iter().map(|written| {
         let line = text[..written.name.span().start].matches('\n').count() + 1;
@@ -254,6 +279,7 @@ fn file(path: &Path) -> anyhow::Result<Vec<Case>> {
             grants: own.unwrap_or_else(|| grants.clone()),
             mock_tools: [&written.mock_tool[..], &mock_tool].concat(),
             mock_http: [&written.mock_http[..], &mock_http].concat(),
+            mock_clients: [&written.mock_client[..], &mock_client].concat(),
             steps: steps(written).with_context(|| at.clone())?,
         };
         case.check().with_context(|| at)?;

@@ -71,12 +71,22 @@ pub(super) fn problems(expect: &Expect, came: &Came) -> Vec<String> {
     problems
 }
 
+/// The kind that is told of a failure.
+fn kind(failure: Option<&Value>) -> Option<&str> {
+    failure?.get("kind")?.as_str()
+}
+
 /// The kind of failure, when it is one.
 fn failure(came: &Came) -> Option<&str> {
     match came {
-        Ok(result) => result.meta.as_ref()?.0.get("skillhost/failure")?.get("kind")?.as_str(),
-        Err(error) if error.code == ErrorCode::INVALID_PARAMS => Some("unknown-tool"),
-        Err(_) => Some("missing-capability"),
+        Ok(result) => kind(result.meta.as_ref()?.0.get("skillhost/failure")),
+        // Of this one MCP says itself what is told with it.
+        Err(error) if error.code == ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY => {
+            Some("missing-capability")
+        }
+        Err(error) => {
+            kind(error.data.as_ref().and_then(|data| data.get("skillhost/failure"))).or(Some("unknown"))
+        }
     }
 }
 
@@ -231,7 +241,8 @@ mod tests {
         let no = CallToolResult::error(vec![ContentBlock::text("no")]);
         assert_eq!(problems(&Expect::default(), &Ok(no.clone())).len(), 1);
         assert!(problems(&Expect { is_error: true, ..Expect::default() }, &Ok(no)).is_empty());
-        let unknown = Err(ErrorData::invalid_params("there is no tool `a`", None));
+        let data = json!({"skillhost/failure": {"kind": "unknown-tool"}});
+        let unknown = Err(ErrorData::invalid_params("there is no tool `a`", Some(data)));
         assert_eq!(problems(&Expect::default(), &unknown).len(), 1);
         let wanted = |message: &str| Expect {
             failure: Some("unknown-tool".into()),

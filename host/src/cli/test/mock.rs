@@ -16,22 +16,30 @@ use axum::{
 };
 use serde_json::Value;
 use skillhost_core::{
-    Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool, Reply, Report,
-    Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
+    Ask, Attempt, Block, Call, ClientFeatures, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool,
+    Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 use skillhost_engine::Upstream;
+use skillhost_pipeline::{Asking, Given};
 
 use super::{
-    case::{Case, MockHttp, MockTool},
+    case::{Case, MockClient, MockHttp, MockTool},
     judge::includes,
 };
 
 /// The mocks of a case, and how often each was asked.
 pub(super) struct Mocks {
-    tools: Vec<(MockTool, Mutex<u32>)>,
-    http: Vec<(MockHttp, Mutex<u32>)>,
+    tools: Vec<(MockTool, Mutex<Count>)>,
+    http: Vec<(MockHttp, Mutex<Count>)>,
+    clients: Vec<(MockClient, Mutex<Count>)>,
     /// What no mock answers.
     missed: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    asked: u32,
+    undone: u32,
 }
 
 impl Mocks {
@@ -39,6 +47,7 @@ impl Mocks {
         Arc::new(Self {
             tools: case.mock_tools.iter().map(|mock| (mock.clone(), Mutex::default())).collect(),
             http: case.mock_http.iter().map(|mock| (mock.clone(), Mutex::default())).collect(),
+            clients: case.mock_clients.iter().map(|mock| (mock.clone(), Mutex::default())).collect(),
             missed: Mutex::default(),
         })
     }
@@ -46,7 +55,8 @@ impl Mocks {
     /// The tools, for the catalog.
     pub(super) fn tools(self: &Arc<Self>) -> anyhow::Result<Vec<OwnTool>> {
         let names: BTreeSet<_> = self.tools.iter().map(|(mock, _)| mock.tool.as_str()).collect();
-        names.into_iter().map(|name| own(name, self)).collect()
+        let undoable = |name| self.tools.iter().any(|(mock, _)| mock.tool == name && mock.undone.is_some());
+        names.into_iter().map(|name| own(name, undoable(name), self)).collect()
     }
 
     /// What went otherwise than the mocks say.
@@ -62,13 +72,27 @@ impl Mocks {
             .http
             .iter()
             .map(|(mock, asked)| (format!("`{}`", mock.request), mock.times, mock.shared, *lock(asked)));
-        for (what, times, shared, asked) in tools.chain(http) {
+        let clients = self.clients.iter().map(|(mock, asked)| {
+            let what = [&mock.key, &mock.asks].into_iter().flatten().map(|part| format!(" `{part}`"));
+            (format!("the client{}", what.collect::<String>()), mock.times, mock.shared, *lock(asked))
+        });
+        for (what, times, shared, Count { asked, .. }) in tools.chain(http).chain(clients) {
             match times {
                 Some(times) if times != asked => {
                     problems.push(format!("{what} was asked {asked} times, not {times}"));
                 }
                 None if asked == 0 && !shared => problems.push(format!("{what} was never asked")),
                 _ => {}
+            }
+        }
+        for (mock, count) in &self.tools {
+            let undone = lock(count).undone;
+            if mock.undone.is_some_and(|wanted| wanted != undone) {
+                problems.push(format!(
+                    "calls of the tool `{}` were taken back {undone} times, not {}",
+                    mock.tool,
+                    mock.undone.unwrap_or_default()
+                ));
             }
         }
         problems
@@ -79,17 +103,15 @@ impl Mocks {
     }
 
     fn call(&self, name: &str, arguments: Option<&str>) -> Result<Reply, Failure> {
-        let arguments: Value = arguments.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let fits = |(mock, asked): &&(MockTool, Mutex<u32>)| {
-            mock.tool == name
-                && mock.arguments.as_ref().is_none_or(|wanted| includes(&arguments, wanted))
-                && mock.times.is_none_or(|times| *lock(asked) < times)
+        let arguments = parsed(arguments);
+        let fits = |(mock, count): &&(MockTool, Mutex<Count>)| {
+            mock.answers(name, &arguments) && lock(count).is_below(mock.times)
         };
-        let Some((mock, asked)) = self.tools.iter().find(fits) else {
+        let Some((mock, count)) = self.tools.iter().find(fits) else {
             self.miss(format!("the skill called `{name}` with {arguments}"));
             return Err(Failure::new(FailureKind::Permanent, "no mock answers this call"));
         };
-        *lock(asked) += 1;
+        lock(count).asked += 1;
         let respond = &mock.respond;
         if let Some(kind) = respond.failure.as_deref().and_then(FailureKind::from_code) {
             return Err(Failure::new(
@@ -107,6 +129,74 @@ impl Mocks {
     }
 }
 
+impl Mocks {
+    /// Take back what a tool did.
+    fn undo(&self, name: &str, arguments: Option<&str>) -> Result<Reply, Failure> {
+        let arguments = parsed(arguments);
+        let fits =
+            |(mock, _): &&(MockTool, Mutex<Count>)| mock.undone.is_some() && mock.answers(name, &arguments);
+        let Some((_, count)) = self.tools.iter().find(fits) else {
+            self.miss(format!("the call of `{name}` with {arguments} was to be taken back"));
+            return Err(Failure::new(FailureKind::Permanent, "no mock takes this call back"));
+        };
+        lock(count).undone += 1;
+        Ok(Reply::default())
+    }
+
+    /// What the client can be asked: everything, where it answers at all.
+    pub(super) fn client(&self) -> ClientFeatures {
+        let can = !self.clients.is_empty();
+        ClientFeatures {
+            elicitation_form: can,
+            elicitation_url: can,
+            sampling: can,
+            sampling_tools: can,
+            roots: can,
+            ..ClientFeatures::default()
+        }
+    }
+
+    /// Answer all questions of a round; none when there is one that no mock answers.
+    pub(super) fn answers(&self, asking: &Asking) -> Option<Given> {
+        let answers = asking.questions.iter().map(|question| {
+            let asked = match &question.ask {
+                Ask::Form { message, .. } | Ask::Url { message, .. } => message.clone(),
+                Ask::Sample(request) => Value::Object(request.clone()).to_string(),
+                Ask::Roots => "roots".to_owned(),
+            };
+            let fits = |(mock, count): &&(MockClient, Mutex<Count>)| {
+                mock.key.as_ref().is_none_or(|key| *key == question.key)
+                    && mock.asks.as_ref().is_none_or(|part| asked.contains(part))
+                    && lock(count).is_below(mock.times)
+            };
+            let Some((mock, count)) = self.clients.iter().find(fits) else {
+                self.miss(format!("the skill asked {asked:?} under the key `{}`", question.key));
+                return None;
+            };
+            lock(count).asked += 1;
+            Some((question.key.clone(), mock.respond.clone().unwrap_or_default()))
+        });
+        let answers = answers.collect::<Option<_>>()?;
+        Some(Given { state: Some(asking.state.clone()), answers })
+    }
+}
+
+impl MockTool {
+    fn answers(&self, name: &str, arguments: &Value) -> bool {
+        self.tool == name && self.arguments.as_ref().is_none_or(|wanted| includes(arguments, wanted))
+    }
+}
+
+impl Count {
+    fn is_below(self, times: Option<u32>) -> bool {
+        times.is_none_or(|times| self.asked < times)
+    }
+}
+
+fn parsed(arguments: Option<&str>) -> Value {
+    arguments.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
 impl Upstream for Mocks {
     fn answer(&self, request: Request<Bytes>) -> Option<Response<Bytes>> {
         let said = format!("{} {}", request.method(), request.uri());
@@ -115,18 +205,18 @@ impl Upstream for Mocks {
             let name = name.parse::<HeaderName>().ok()?;
             request.headers().get(name)?.to_str().ok()
         };
-        let fits = |(mock, asked): &&(MockHttp, Mutex<u32>)| {
+        let fits = |(mock, count): &&(MockHttp, Mutex<Count>)| {
             requested(&mock.request, &said)
                 && mock.headers.iter().all(|(name, value)| header(name) == Some(value))
                 && mock.body_includes.as_ref().is_none_or(|part| body.contains(part))
-                && mock.times.is_none_or(|times| *lock(asked) < times)
+                && lock(count).is_below(mock.times)
         };
-        let Some((mock, asked)) = self.http.iter().find(fits) else {
+        let Some((mock, count)) = self.http.iter().find(fits) else {
             let with = if body.is_empty() { String::new() } else { format!(" with the body {body:?}") };
             self.miss(format!("the skill sent {said}{with}"));
             return None;
         };
-        *lock(asked) += 1;
+        lock(count).asked += 1;
         let respond = &mock.respond;
         if respond.refused {
             return None;
@@ -168,10 +258,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn own(name: &str, mocks: &Arc<Mocks>) -> anyhow::Result<OwnTool> {
+fn own(name: &str, undoable: bool, mocks: &Arc<Mocks>) -> anyhow::Result<OwnTool> {
     let named = || format!("`{name}` cannot be the name of another skill's tool");
     let (skill, tool) = name.split_once('_').with_context(named)?;
-    let spec = ToolSpec::new(tool, Schema::for_arguments(r#"{"type": "object"}"#)?);
+    let input = Schema::for_arguments(r#"{"type": "object"}"#)?;
+    let spec = ToolSpec { undoable, ..ToolSpec::new(tool, input) };
     let entry = Entry {
         spec: Arc::new(spec),
         skill: SkillName::new(skill).with_context(named)?,
@@ -194,8 +285,10 @@ impl Invoke for Mocked {
         Box::new(Answer(Some(self.mocks.call(&self.name, call.arguments.as_deref().map(String::as_str)))))
     }
 
-    fn undo(&self, _: Undo) -> Box<dyn Attempt> {
-        Box::new(Answer(None))
+    fn undo(&self, undo: Undo) -> Box<dyn Attempt> {
+        Box::new(Answer(Some(
+            self.mocks.undo(&self.name, undo.call.arguments.as_deref().map(String::as_str)),
+        )))
     }
 }
 

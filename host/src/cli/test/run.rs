@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use skillhost_core::{CallId, SkillName, ToolName};
-use skillhost_pipeline::Response;
+use skillhost_pipeline::{Request, Response};
 use skillhost_telemetry::Telemetry;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +73,7 @@ impl Bench<'_> {
         let mut problems = vec![];
         let mut ids: Vec<CallId> = vec![];
         for (n, step) in case.steps.iter().enumerate() {
-            let response = self.step(&app, &settings, step, &ids).await?;
+            let response = self.step(&app, &settings, step, &ids, &mocks).await?;
             ids.push(response.id);
             let mut found = judge::problems(&step.expect, &reply::to_mcp(response));
             found.extend(files(step, &grants)?);
@@ -115,6 +115,7 @@ impl Bench<'_> {
         settings: &Settings,
         step: &Step,
         ids: &[CallId],
+        mocks: &Mocks,
     ) -> anyhow::Result<Response> {
         let (tool, arguments) = match &step.what {
             What::Call { tool, arguments } => {
@@ -125,8 +126,12 @@ impl Bench<'_> {
                 (ToolName::bare("undo_call")?, arguments.as_object().cloned())
             }
         };
-        let call = app.dispatcher.call(request(tool.to_string(), arguments, self.stop.clone()));
-        let response = call.await;
+        let request =
+            Request { client: mocks.client(), ..request(tool.to_string(), arguments, self.stop.clone()) };
+        let mut response = app.dispatcher.call(request.clone()).await;
+        while let Some(given) = response.asked.as_ref().and_then(|asking| mocks.answers(asking)) {
+            response = app.dispatcher.call(Request { given: Some(given), ..request.clone() }).await;
+        }
         if self.stop.is_cancelled() {
             bail!("it was interrupted");
         }

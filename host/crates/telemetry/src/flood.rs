@@ -189,19 +189,21 @@ mod tests {
     }
 
     fn places() -> [&'static Metadata<'static>; 2] {
-        static PLACES: Mutex<Vec<&'static Metadata<'static>>> = Mutex::new(vec![]);
-        struct Catch;
+        // Its own each time: tests run at once.
+        #[derive(Clone, Default)]
+        struct Catch(Arc<Mutex<Vec<&'static Metadata<'static>>>>);
         impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Catch {
             fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-                PLACES.lock().unwrap().push(event.metadata());
+                self.0.lock().unwrap().push(event.metadata());
             }
         }
         use tracing_subscriber::layer::SubscriberExt as _;
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(Catch), || {
+        let caught = Catch::default();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(caught.clone()), || {
             tracing::info!("one place");
             tracing::info!("another");
         });
-        let places = PLACES.lock().unwrap();
+        let places = caught.0.lock().unwrap();
         [places[0], places[1]]
     }
 

@@ -111,6 +111,12 @@ fn c_becomes_a_component_whose_functions_are_documented_tools() {
     for part in ["sums/dist/sums.wasm", "C, ", "sums_add", "Adds two numbers.", "acme:sums/sums@1.0.0"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // Documentation is in nobody's way who reads it.
+    let (code, text) = run(&host, &["wit", "sums/dist/sums.wasm"]);
+    assert!(code == 0 && text.contains("add: func(a: s32, b: s32) -> s32;"), "{text}");
+    // What the file is called is what the host will call the skill.
+    let (code, text) = run(&host, &["build", "sums", "--out", "other/bank.wasm"]);
+    assert!(code == 0 && text.contains("bank_add"), "{text}");
     host.put("sums.wasm", &fs::read(folder.join("dist/sums.wasm")).unwrap());
     let (result, code) = host.call("sums_add", &json!({"a": 40, "b": 2}));
     assert_eq!((&result["structuredContent"], code), (&json!({"result": 42}), Some(0)));

@@ -40,10 +40,11 @@ fn runs(process: &str) -> bool {
 
 #[test]
 fn a_build_that_is_interrupted_leaves_nothing_behind() {
-    for (args, code) in [
-        (&["build", "odd"][..], 130),
-        (&["test", "odd"], 130),
-        (&["dev", "odd", "--listen", "127.0.0.1:0"], 0),
+    for (args, signal, code) in [
+        (&["build", "odd"][..], "-TERM", 130),
+        (&["build", "odd"], "-HUP", 130),
+        (&["test", "odd"], "-INT", 130),
+        (&["dev", "odd", "--listen", "127.0.0.1:0"], "-TERM", 0),
     ] {
         let host = empty().own_data();
         // Two processes, as of a compiler's driver.
@@ -54,7 +55,7 @@ fn a_build_that_is_interrupted_leaves_nothing_behind() {
         let mut child = command.env("WASI_SDK_PATH", sdk).env("TMPDIR", &temporary).spawn().unwrap();
         let inner = eventually(|| fs::read_to_string(&started).ok());
         assert!(runs(inner.trim()), "{args:?}");
-        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let ended = eventually(|| child.try_wait().unwrap());
         assert_eq!(ended.code(), Some(code), "{args:?}");
         eventually(|| (!runs(inner.trim())).then_some(()));

@@ -233,6 +233,13 @@ fn what_undoes_what_is_the_operators_to_say() {
     assert_eq!(stock(&mut client), json!(["3"]));
     client.call("undo_call", json!({"id": added["_meta"]["skillhost/call_id"]}));
     assert_eq!(stock(&mut client), json!([]));
+    // What said "no" left nothing; by its arguments another call's work would be taken back.
+    client.call("plain_add", json!({"name": "abc", "price": 1}));
+    let no = client.call("plain_add", json!({"name": "abc", "price": 1}));
+    assert_eq!(no["isError"], true, "{no}");
+    client.call("undo_call", json!({"id": no["_meta"]["skillhost/call_id"]}));
+    assert_eq!(stock(&mut client), json!(["3"]));
+    client.call("plain_remove", json!({"id": 3}));
     let saga = begin(&mut client, json!({}));
     for name in ["a", "bc"] {
         step(&mut client, &saga, "plain_add", json!({"name": name, "price": 1}));
@@ -294,8 +301,13 @@ fn a_handler_of_requests_is_a_tool() {
     let binary = client.call("handler_request", json!({"body_base64": "/w=="}));
     assert_eq!(binary["structuredContent"]["body_base64"], "TWV0aG9kOjpHZXQg/w==");
     assert_eq!(client.call("handler_request", json!({"path": "/missing"}))["isError"], true);
+    let cookies =
+        client.call("handler_request", json!({"path": "/cookies", "headers": {"accept": ["a/b", "c/d"]}}));
+    assert_eq!(cookies["structuredContent"]["headers"]["set-cookie"], json!(["a=1", "b=2"]), "{cookies}");
     for (request, why) in [
         (json!({"path": "/silent"}), "no response"),
+        (json!({"path": "/panic"}), "[trap]"),
+        (json!({"path": "/unfinished"}), "before its response's body was finished"),
         (json!({"path": "/flood", "body": "x".repeat(100)}), "cannot be read"),
         (json!({"path": "/ no"}), "- /path: "),
         (json!({"headers": {"a b": "c"}}), "it is no request"),
@@ -372,8 +384,12 @@ fn a_command_is_a_tool() {
         (&json!(true), &json!(1)),
         "{result}"
     );
-    let failure = client.call_fails("say_run", json!({"args": ["x".repeat(2_000)]}));
-    assert!(failure.contains("more than 1024 bytes"), "{failure}");
+    let whole = client.call("say_run", json!({"args": ["x".repeat(1_024)]}));
+    assert_eq!(whole["structuredContent"]["stdout"].as_str().map(str::len), Some(1_024), "{whole}");
+    for much in [1_025, 2_000] {
+        let failure = client.call_fails("say_run", json!({"args": ["x".repeat(much)]}));
+        assert!(failure.contains("more than 1024 bytes"), "{failure}");
+    }
     // Not there: it reads where nothing is, and traps.
     assert!(client.call_fails("say_run", json!({})).contains("[trap]"));
 }

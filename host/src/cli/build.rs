@@ -50,7 +50,7 @@ pub(super) struct What {
     /// A .wasm file, or a folder for it [default: dist in the project's folder]
     #[arg(long, short, value_name = "PATH")]
     pub(super) out: Option<PathBuf>,
-    /// The skill's name [default: that of the package, else of the folder]
+    /// The skill's name [default: that of the file in --out, of the package, or of the folder]
     #[arg(long, value_name = "NAME", value_parser = SkillName::new)]
     pub(super) name: Option<SkillName>,
     /// Arguments for the language's own tool
@@ -99,7 +99,11 @@ impl What {
         let built = tokio::task::spawn_blocking(move || work.build(&extra, &stop)).await??;
         let name = match &self.name {
             Some(name) => name.clone(),
-            None => named(&built.name)?,
+            // What the file will be called is what the configuration goes by.
+            None => match self.named_file().and_then(Path::file_stem) {
+                Some(stem) => named(&stem.to_string_lossy())?,
+                None => named(&built.name)?,
+            },
         };
         let loaded = inspect::look(engine, settings, &name, built.component.clone()).await;
         let loaded = loaded.with_context(|| inspect::no_skill(&"what was built"))?;

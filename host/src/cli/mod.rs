@@ -258,9 +258,9 @@ fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = tokio_util::sync::CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hangup) = {
         let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
     };
     let token = stop.clone();
     let watch = async move {
@@ -268,6 +268,8 @@ fn stop_on_signal() -> anyhow::Result<tokio_util::sync::CancellationToken> {
             let code = tokio::select! {
                 Some(()) = interrupt.recv() => 130,
                 Some(()) = terminate.recv() => 143,
+                // The terminal is gone.
+                Some(()) = hangup.recv() => 129,
             };
             if token.is_cancelled() {
                 skillhost_telemetry::flush(LAST_LINES);

@@ -19,12 +19,15 @@ pub(super) struct Wit {
     /// Write the contract's files into this folder
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write over files there that say something else
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 impl Wit {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match (self.what, self.out) {
-            (_, Some(folder)) => contract::write(&folder)?,
+            (_, Some(folder)) => contract::write(&folder, self.force)?,
             (Some(what), None) => out::text(&out::harmless(&contract::of(&what)?))?,
             (None, None) => out::text(&contract::document()?)?,
         }

@@ -31,15 +31,23 @@ pub const FILES: &[(&str, &str)] = files![
 /// None: a test reads it.
 pub fn document() -> Result<String, BuildError> {
     let folder = tempfile::tempdir().map_err(BuildError::io("cannot make a temporary folder"))?;
-    write(folder.path())?;
+    write(folder.path(), false)?;
     of(folder.path())
 }
 
-/// Write the contract's files into `folder`, which is made where it is not there. Files of other packages stay.
+/// Write the contract's files into `folder`, which is made where it is not there. Other files stay.
 ///
 /// # Errors
-/// When it cannot be written.
-pub fn write(folder: &Path) -> Result<(), BuildError> {
+/// When it cannot be written, or when a file of such a name says something else and is not to be written `over`.
+pub fn write(folder: &Path, over: bool) -> Result<(), BuildError> {
+    if !over {
+        for (name, text) in FILES {
+            let path = folder.join(name);
+            if fs::read(&path).is_ok_and(|known| known != text.as_bytes()) {
+                return Err(BuildError::Other(path));
+            }
+        }
+    }
     for (name, text) in FILES {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(folder);
@@ -127,8 +135,14 @@ mod tests {
     fn what_is_written_can_be_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let wit = folder.path().join("new/wit");
-        write(&wit).unwrap();
-        write(&wit).unwrap();
+        write(&wit, false).unwrap();
+        write(&wit, false).unwrap();
+        assert_eq!(of(&wit).unwrap(), document().unwrap());
+        let types = wit.join("types.wit");
+        fs::write(&types, "package me:mine;").unwrap();
+        assert!(write(&wit, false).unwrap_err().to_string().contains("types.wit"));
+        assert_eq!(fs::read_to_string(&types).unwrap(), "package me:mine;");
+        write(&wit, true).unwrap();
         assert_eq!(of(&wit).unwrap(), document().unwrap());
         let file = folder.path().join("no.wasm");
         fs::write(&file, "no").unwrap();

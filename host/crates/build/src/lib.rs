@@ -90,6 +90,9 @@ pub enum BuildError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file is in the way.
+    #[error("{} is there already, and says something else\n  hint: name another folder, or --force to write over it", .0.display())]
+    Other(PathBuf),
     /// A file that was to be looked at.
     #[error("{} is no component: {problem}", .path.display())]
     File {

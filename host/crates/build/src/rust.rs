@@ -188,6 +188,8 @@ fn flags(route: &Route, metadata: &Metadata, target: &Target) -> OsString {
     // What the compiler writes into panic messages must not tell about this machine.
     let mut flags: Vec<OsString> =
         vec![format!("--remap-path-prefix={}=/src", metadata.workspace_root).into()];
+    // Where build scripts write source.
+    flags.push(format!("--remap-path-prefix={}=/src/target", metadata.target_directory).into());
     // Dependencies that stand elsewhere on this machine.
     let outside = metadata.packages.iter().filter(|package| package.source.is_none());
     for (package, folder) in outside.filter_map(|package| Some((package, package.manifest_path.parent()?))) {

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -22,23 +24,31 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 pub struct Stop(Arc<Mutex<Stage>>);
 
 #[derive(Debug, Default)]
-enum Stage {
-    #[default]
-    Idle,
+struct Stage {
+    stopped: bool,
     /// The group of the tool and all that it started.
-    Running(Pid),
-    Stopped,
+    running: Option<Pid>,
 }
+
+/// How long a tool may take to clean up.
+const GRACE: Duration = Duration::from_millis(500);
 
 impl Stop {
     /// The tool that runs is ended, with all that it started, and no other begins.
     pub fn stop(&self) {
         let mut stage = self.stage();
-        if let Stage::Running(group) = *stage {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::TERM);
-        }
-        *stage = Stage::Stopped;
+        stage.stopped = true;
+        let Some(group) = stage.running else { return };
+        // It may have ended by itself.
+        let _ = kill_process_group(group, Signal::TERM);
+        let this = self.clone();
+        thread::spawn(move || {
+            thread::sleep(GRACE);
+            // No other has begun since.
+            if let Some(group) = this.stage().running {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        });
     }
 
     /// Run a tool to its end. What it says goes to stderr, stdout included.
@@ -51,13 +61,13 @@ impl Stop {
     pub(crate) fn start(&self, command: &mut Command) -> Result<Running<'_>, BuildError> {
         let tool = name(command);
         let mut stage = self.stage();
-        if matches!(*stage, Stage::Stopped) {
+        if stage.stopped {
             return Err(BuildError::Stopped);
         }
         // Nobody is asked anything.
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
         let child = child.map_err(BuildError::io(format!("cannot run {tool}")))?;
-        *stage = Stage::Running(Pid::from_child(&child));
+        stage.running = Some(Pid::from_child(&child));
         Ok(Running { child, tool, stop: self })
     }
 
@@ -80,17 +90,12 @@ impl Running<'_> {
         let Self { mut child, tool, stop } = self;
         // Until it is waited for nobody else has its number: before that it must not be ended any more.
         let _ = waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-        {
-            let mut stage = stop.stage();
-            if matches!(*stage, Stage::Running(_)) {
-                *stage = Stage::Idle;
-            }
-        }
+        stop.stage().running = None;
         let status = child.wait().map_err(BuildError::io(format!("cannot wait for {tool}")))?;
-        match *stop.stage() {
+        match stop.stage().stopped {
             _ if status.success() => Ok(()),
-            Stage::Stopped => Err(BuildError::Stopped),
-            _ => Err(BuildError::Tool { tool, how: status.to_string() }),
+            true => Err(BuildError::Stopped),
+            false => Err(BuildError::Tool { tool, how: status.to_string() }),
         }
     }
 }
@@ -112,7 +117,7 @@ fn stderr() -> Stdio {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, thread};
+    use std::io::Read as _;
 
     use super::*;
 
@@ -130,6 +135,19 @@ mod tests {
         assert_eq!(said.read_to_end(&mut vec![]).unwrap(), 0);
         assert!(matches!(running.end(), Err(BuildError::Stopped)));
         assert!(matches!(stop.run(&mut Command::new("true")), Err(BuildError::Stopped)));
+    }
+
+    #[test]
+    fn what_does_not_want_to_end_is_ended_all_the_same() {
+        let stop = Stop::default();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' TERM; echo started; while true; do sleep 1000; done"])
+            .stdout(Stdio::piped());
+        let mut running = stop.start(&mut command).unwrap();
+        running.child.stdout.take().unwrap().read_exact(&mut [0; 8]).unwrap();
+        stop.stop();
+        assert!(matches!(running.end(), Err(BuildError::Stopped)));
     }
 
     #[test]

@@ -231,7 +231,7 @@ impl Engine {
             .map_err(|e| LoadError::Contract(format!("its exports do not match the contract: {e:#}")))?;
         let Listed { tools, no_tools, features } = self.list(&skill).await?;
         if let Some(first) = no_tools.first() {
-            tracing::warn!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");
+            tracing::info!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");
         }
         Ok(Loaded { digest, interfaces, tools, no_tools, features, skill: Arc::new(skill), cached })
     }

@@ -41,6 +41,10 @@ use crate::{LoadError, state::State};
 /// Exports that are no tools, of which is told why.
 const REFUSED: usize = 256;
 
+/// The token of a call that answered "no". It is taken to have left nothing: what would be taken back by its arguments alone may be
+/// another call's work.
+const SAID_NO: &str = "false";
+
 /// The tools of a plain component, by name.
 pub(crate) struct Plain {
     tools: BTreeMap<String, Tool>,
@@ -109,6 +113,11 @@ impl Plain {
             return Err("it is a component, but it exports no function: there is nothing to call".into());
         }
         let undos = undo::matched(&tools, undone_by)?;
+        let interfaces = tools.values().filter_map(|tool| match tool {
+            Tool::Function(function) => function.place.interface.as_deref(),
+            _ => None,
+        });
+        let docs = docs.among(interfaces);
         Ok(Self { tools, undos, refused, docs, mount })
     }
 
@@ -151,7 +160,8 @@ impl Plain {
             Tool::Function(function) => {
                 let docs = self.docs.of_function(&function.place);
                 let docs = docs.unwrap_or_else(|| format!("`{}`", function.place));
-                declared(name, docs, &function.input(), function.output().as_ref())
+                let said = self.docs.of_values(&function.place);
+                declared(name, docs, &function.input(said), function.output(said).as_ref())
             }
             Tool::Command(index) => {
                 command::typed(index, &mut *store, instance).map_err(|error| format!("{error:#}"))?;
@@ -190,8 +200,11 @@ impl Plain {
                 let reply = function(callee, store, instance, &arguments(call)).await?;
                 // What it gave is what it is taken back by.
                 let with_token = |reply: Reply| Reply {
-                    undo_token: (undoable && !reply.is_error)
-                        .then(|| reply.structured.as_ref().map_or("null".into(), Value::to_string)),
+                    undo_token: undoable.then(|| match &reply.structured {
+                        _ if reply.is_error => SAID_NO.into(),
+                        Some(given) => given.to_string(),
+                        None => "null".into(),
+                    }),
                     ..reply
                 };
                 Ok(reply.map(|reply| Outcome::Reply(with_token(reply))))
@@ -221,6 +234,9 @@ impl Plain {
         let Some(Tool::Function(callee)) = self.tools.get(&takes.function) else {
             return unsupported("the function that takes this back is not there");
         };
+        if undo.token.as_deref() == Some(SAID_NO) {
+            return Ok(Ok(Outcome::Reply(Reply::default())));
+        }
         let result =
             undo.token.as_deref().and_then(|token| serde_json::from_str(token).ok()).unwrap_or_default();
         let given = takes.arguments(&arguments(&undo.call), &result);

@@ -21,10 +21,20 @@ impl wasi::exports::http::incoming_handler::Guest for Handler {
         }
         let headers = Fields::new();
         let _ = headers.append("x-path", path.as_bytes());
+        if path == "/cookies" {
+            for cookie in ["a=1", "b=2"] {
+                let _ = headers.append("set-cookie", cookie.as_bytes());
+            }
+        }
         let response = OutgoingResponse::new(headers);
         let _ = response.set_status_code(if path == "/missing" { 404 } else { 200 });
         let body = response.body().expect("the first time");
         ResponseOutparam::set(out, Ok(response));
+        assert!(path != "/panic", "after it answered");
+        if path == "/unfinished" {
+            std::mem::forget(body);
+            return;
+        }
         let mut stream = body.write().expect("the first time");
         let repeat = if path == "/flood" { 10_000 } else { 1 };
         for _ in 0..repeat {

@@ -57,7 +57,8 @@ pub(crate) fn terminal(name: &str, arguments: &Map<String, Value>, most: usize) 
     Terminal {
         args: std::iter::once(name.to_owned()).chain(given).collect(),
         stdin: bytes::Bytes::copy_from_slice(stdin.as_bytes()),
-        stdout: MemoryOutputPipe::new(most),
+        // One more, to tell what fits from what does not.
+        stdout: MemoryOutputPipe::new(most.saturating_add(1)),
     }
 }
 
@@ -88,12 +89,13 @@ pub(crate) async fn run(
         Ok((Err(()),)) => 1,
         Err(error) => match error.downcast_ref::<I32Exit>() {
             Some(exit) => exit.0,
-            None if terminal.stdout.contents().len() >= most => return Ok(Err(too_much(most))),
+            None if terminal.stdout.contents().len() > most => return Ok(Err(too_much(most))),
             None => return Err(error),
         },
     };
     let stdout = terminal.stdout.contents();
-    if code != 0 && stdout.len() >= most {
+    // Programs that do not look what becomes of their output succeed all the same.
+    if stdout.len() > most {
         return Ok(Err(too_much(most)));
     }
     let mut result = Map::from_iter([("exit_code".to_owned(), Value::from(code))]);
@@ -104,6 +106,7 @@ pub(crate) async fn run(
             result.insert("stdout".to_owned(), stdout.into())
         }
         Err(error) => {
+            text = format!("({} bytes that are no text, in `stdout_base64`)", error.as_bytes().len());
             result.insert("stdout_base64".to_owned(), BASE64_STANDARD.encode(error.as_bytes()).into())
         }
     };

@@ -1,8 +1,9 @@
-//! What WIT says of functions: the custom section `package-docs` that toolchains write.
+//! What WIT says of functions: the custom section that `skillhost build` writes, else `package-docs` of other toolchains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use skillhost_core::text::bounded;
 
 use super::names::Place;
 
@@ -11,10 +12,26 @@ const MOST: usize = 4 << 10;
 /// Bytes of a section that is read.
 const SECTION: usize = 1 << 20;
 
-/// A package's documentation. What is not understood is left out: it is for people.
+/// What is said of a component. What is not understood is left out: it is for people.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Docs {
+    /// By where they are exported.
+    functions: BTreeMap<String, Said>,
+    package: Package,
+}
+
+/// What is said of a function, and of what it takes and gives, by the way there: `item.price`, `result`.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Docs {
+pub(crate) struct Said {
+    docs: Option<String>,
+    values: BTreeMap<String, String>,
+}
+
+/// A package's documentation, whichever package that is.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Package {
     worlds: BTreeMap<String, World>,
     interfaces: BTreeMap<String, Interface>,
 }
@@ -43,23 +60,55 @@ struct Function {
 impl Docs {
     /// What a component brings along.
     pub(crate) fn of(component: &[u8]) -> Self {
-        section(component, b"package-docs")
-            .filter(|section| section.len() <= SECTION)
-            .and_then(|section| serde_json::from_slice(section.get(1..)?).ok())
-            .unwrap_or_default()
+        let section = |name| section(component, name).filter(|section| section.len() <= SECTION);
+        Self {
+            functions: section(b"skillhost-docs")
+                .and_then(|section| serde_json::from_slice(section).ok())
+                .unwrap_or_default(),
+            package: section(b"package-docs")
+                .and_then(|section| serde_json::from_slice(section.get(1..)?).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The same without what may be about any of several interfaces, whose names differ only in what a package does not say of itself.
+    pub(crate) fn among<'a>(mut self, interfaces: impl Iterator<Item = &'a str>) -> Self {
+        let interfaces: BTreeSet<_> = interfaces.collect();
+        let mut names = BTreeSet::new();
+        let doubtful: Vec<_> =
+            interfaces.into_iter().filter_map(last).filter(|name| !names.insert(*name)).collect();
+        for name in doubtful {
+            self.package.interfaces.remove(name);
+            for world in self.package.worlds.values_mut() {
+                world.interfaces.remove(name);
+                world.interface_exports.remove(name);
+            }
+        }
+        self
+    }
+
+    /// What is said of what a function takes and gives.
+    pub(crate) fn of_values(&self, place: &Place) -> Option<&BTreeMap<String, String>> {
+        self.functions.get(&place.to_string()).map(|said| &said.values)
     }
 
     /// What is said of a function.
     pub(crate) fn of_function(&self, place: &Place) -> Option<String> {
-        let worlds = || self.worlds.values();
+        let docs = self.functions.get(&place.to_string()).and_then(|said| said.docs.as_deref());
+        let docs = docs.or_else(|| self.in_package(place))?.trim();
+        (!docs.is_empty()).then(|| bounded(docs.to_owned(), MOST))
+    }
+
+    fn in_package(&self, place: &Place) -> Option<&str> {
+        let worlds = || self.package.worlds.values();
         let docs = match &place.interface {
             None => worlds().find_map(|world| {
                 world.func_exports.get(&*place.function).or_else(|| world.funcs.get(&*place.function))
             }),
             Some(interface) => {
                 // `package:of/name@1.0.0`, or a name that the world gives.
-                let name = interface.split('@').next()?.rsplit('/').next()?;
-                let found = self.interfaces.get(name).or_else(|| {
+                let name = last(interface)?;
+                let found = self.package.interfaces.get(name).or_else(|| {
                     worlds().find_map(|world| {
                         world.interface_exports.get(name).or_else(|| world.interfaces.get(name))
                     })
@@ -67,9 +116,13 @@ impl Docs {
                 found?.funcs.get(&*place.function)
             }
         };
-        let docs = docs?.docs.as_deref()?.trim();
-        (!docs.is_empty()).then(|| skillhost_core::text::bounded(docs.to_owned(), MOST))
+        docs?.docs.as_deref()
     }
+}
+
+/// The name of an interface within its package.
+fn last(interface: &str) -> Option<&str> {
+    interface.split('@').next()?.rsplit('/').next()
 }
 
 /// The content of a component's own custom section of that name.
@@ -107,7 +160,11 @@ mod tests {
     use super::*;
 
     fn with(json: &str) -> Vec<u8> {
-        let mut content = b"\x0cpackage-docs\0".to_vec();
+        named(b"\x0cpackage-docs\0", json)
+    }
+
+    fn named(name: &[u8], json: &str) -> Vec<u8> {
+        let mut content = name.to_vec();
         content.extend_from_slice(json.as_bytes());
         let mut component = b"\0asm\x0d\0\x01\0".to_vec();
         component.extend_from_slice(&[0, 3, 1, b'x', 0]);
@@ -115,6 +172,27 @@ mod tests {
         component.extend_from_slice(&[(content.len() & 0x7f) as u8 | 0x80, (content.len() >> 7) as u8]);
         component.extend(content);
         component
+    }
+
+    #[test]
+    fn what_may_be_about_another_interface_is_not_said() {
+        let text = r#"{"interfaces":{"i":{"funcs":{"b":{"docs":"Subtracts."}}},"j":{"funcs":{"b":{"docs":"Adds."}}}}}"#;
+        let docs = Docs::of(&with(text)).among(["p:q/i@1.0.0", "p:q/i@2.0.0", "p:q/j"].into_iter());
+        assert_eq!(docs.of_function(&place(Some("p:q/i@1.0.0"), "b")), None);
+        assert_eq!(docs.of_function(&place(Some("p:q/j"), "b")).as_deref(), Some("Adds."));
+    }
+
+    #[test]
+    fn what_was_built_here_is_known_by_its_whole_place() {
+        let text =
+            r#"{"p:q/i@1.0.0#b":{"docs":"Adds.","values":{"a.price":"In cents."}},"c":{"docs":"Does."}}"#;
+        let component = named(b"\x0eskillhost-docs", text);
+        let docs = Docs::of(&component);
+        let b = place(Some("p:q/i@1.0.0"), "b");
+        assert_eq!(docs.of_function(&b).as_deref(), Some("Adds."));
+        assert_eq!(docs.of_values(&b).unwrap()["a.price"], "In cents.");
+        assert_eq!(docs.of_function(&place(None, "c")).as_deref(), Some("Does."));
+        assert_eq!(docs.of_function(&place(Some("p:q/i@2.0.0"), "b")), None);
     }
 
     fn place(interface: Option<&str>, function: &str) -> Place {

@@ -67,14 +67,29 @@ impl Function {
         Ok(Self { place, index, parameters, returns })
     }
 
-    /// What it is called with.
-    pub(crate) fn input(&self) -> Value {
-        schema::object(self.parameters.iter().map(|(name, shape)| (&**name, shape)))
+    /// What it is called with, and what is said of that.
+    pub(crate) fn input(&self, said: Option<&BTreeMap<String, String>>) -> Value {
+        let mut input = schema::object(self.parameters.iter().map(|(name, shape)| (&**name, shape)));
+        for (name, shape) in &self.parameters {
+            if let Some((said, value)) = said.zip(input["properties"].get_mut(&**name)) {
+                schema::describe(value, shape, name, said);
+            }
+        }
+        input
     }
 
     /// What it gives, if anything.
-    pub(crate) fn output(&self) -> Option<Value> {
-        self.returns.value().map(wrapped_schema)
+    pub(crate) fn output(&self, said: Option<&BTreeMap<String, String>>) -> Option<Value> {
+        let shape = self.returns.value()?;
+        let mut output = wrapped_schema(shape);
+        if let Some(said) = said {
+            let value = match shape {
+                Shape::Record(_) => &mut output,
+                _ => &mut output["properties"]["result"],
+            };
+            schema::describe(value, shape, "result", said);
+        }
+        Some(output)
     }
 }
 

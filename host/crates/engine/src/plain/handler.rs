@@ -1,5 +1,7 @@
 //! A component that answers requests (`wasi:http/incoming-handler`) as a tool: a request to it, and its response.
 
+use std::pin::pin;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -21,7 +23,7 @@ pub(crate) fn input() -> Value {
         "properties": {
             "method": {"type": "string", "pattern": "^[A-Z]{1,20}$", "default": "GET"},
             "path": {"type": "string", "pattern": "^/[^\\x00-\\x20\\x7f<>`#]*$", "default": "/", "description": "with the query, if there is one"},
-            "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+            "headers": headers(),
             "body": {"type": "string"},
             "body_base64": {"type": "string", "contentEncoding": "base64", "description": "in place of `body`, what is no text"},
         },
@@ -30,13 +32,22 @@ pub(crate) fn input() -> Value {
     })
 }
 
+fn headers() -> Value {
+    let several = json!({"type": "array", "items": {"type": "string"}});
+    json!({
+        "type": "object",
+        "additionalProperties": {"anyOf": [{"type": "string"}, several]},
+        "description": "one that comes several times has an array",
+    })
+}
+
 /// What it gives.
 pub(crate) fn output() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "status": {"type": "integer", "minimum": 100, "maximum": 599},
-            "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+            "status": {"type": "integer", "minimum": 100, "maximum": 999},
+            "headers": headers(),
             "body": {"type": "string"},
             "body_base64": {"type": "string", "description": "in place of `body`, when that is no UTF-8"},
         },
@@ -63,7 +74,10 @@ pub(crate) fn request(arguments: &Map<String, Value>) -> Result<http::Request<Fu
     let uri = format!("http://skill.invalid{}", text("path").unwrap_or("/"));
     let mut request = http::Request::builder().method(text("method").unwrap_or("GET")).uri(uri);
     for (name, value) in arguments.get("headers").and_then(Value::as_object).into_iter().flatten() {
-        request = request.header(name, value.as_str().unwrap_or_default());
+        let each = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for value in each.iter().filter_map(Value::as_str) {
+            request = request.header(name, value);
+        }
     }
     request.body(Full::new(body)).map_err(|error| refused("", format!("it is no request: {error}")))
 }
@@ -92,16 +106,42 @@ pub(crate) async fn run(
         let body = body.map_err(|error| format!("its response's body cannot be read: {error}"))?;
         Ok::<_, String>(Some((parts, body.to_bytes())))
     };
-    let (ran, read) = tokio::join!(running, reading);
-    let (parts, body) = match (ran, read) {
-        (Err(error), _) => return Err(error),
-        (Ok(()), Ok(Some(response))) => response,
-        (Ok(()), Ok(None)) => return failed(FailureKind::InvalidOutput, "it gave no response".into()),
-        (Ok(()), Err(why)) => return failed(FailureKind::InvalidOutput, why),
+    let (mut running, mut reading) = (pin!(running), pin!(tokio::task::unconstrained(reading)));
+    let mut read = None;
+    loop {
+        tokio::select! {
+            // A trap is what counts, whatever was written before.
+            biased;
+            ran = &mut running => break ran?,
+            done = &mut reading, if read.is_none() => read = Some(done),
+        }
+    }
+    // What it wrote is there by now; what it left open has no end.
+    if read.is_none() {
+        read = tokio::select! {
+            biased;
+            done = &mut reading => Some(done),
+            () = std::future::ready(()) => None,
+        };
+    }
+    let (parts, body) = match read {
+        Some(Ok(Some(response))) => response,
+        Some(Ok(None)) => return failed(FailureKind::InvalidOutput, "it gave no response".into()),
+        Some(Err(why)) => return failed(FailureKind::InvalidOutput, why),
+        None => {
+            let why = "it returned before its response's body was finished";
+            return failed(FailureKind::InvalidOutput, why.into());
+        }
     };
-    let headers = parts.headers.iter();
-    let headers =
-        headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
+    let headers = parts.headers.keys().map(|name| {
+        let each = parts.headers.get_all(name).into_iter();
+        let mut each = each.map(|value| Value::from(String::from_utf8_lossy(value.as_bytes())));
+        let value = match (each.next(), each.next()) {
+            (Some(first), Some(second)) => [first, second].into_iter().chain(each).collect(),
+            (first, _) => first.unwrap_or_default(),
+        };
+        (name.to_string(), value)
+    });
     let mut result = Map::from_iter([
         ("status".to_owned(), Value::from(parts.status.as_u16())),
         ("headers".to_owned(), Value::Object(headers.collect())),
@@ -113,6 +153,7 @@ pub(crate) async fn run(
             result.insert("body".to_owned(), body.into())
         }
         Err(error) => {
+            text = format!("{text}\n\n({} bytes that are no text, in `body_base64`)", error.as_bytes().len());
             result.insert("body_base64".to_owned(), BASE64_STANDARD.encode(error.as_bytes()).into())
         }
     };

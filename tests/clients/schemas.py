@@ -311,8 +311,10 @@ def unsaid(schema, value, tool):
             yield "rounded", at
     if tool == "handler_request":
         for key, header in value.get("headers", {}).items():
-            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key) or re.search(r"[\0-\x08\x0a-\x1f\x7f]", header):
-                yield "header", ""
+            # One that comes no time is none.
+            for each in header if isinstance(header, list) else [header]:
+                if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", key) or re.search(r"[\0-\x08\x0a-\x1f\x7f]", each):
+                    yield "header", ""
 
 
 # --- Arguments.

@@ -57,8 +57,8 @@ fn what_cannot_be_built_is_told_with_what_to_do() {
     let host = empty();
     for (name, files, parts) in [
         ("nothing", &[("README.md", "")][..], &["holds nothing that can be built", "Cargo.toml"][..]),
-        ("python", &[("app.py", "")], &["Python is not built by this command yet", "componentize-py"]),
-        ("script", &[("package.json", "{}")], &["JavaScript is not built", "jco"]),
+        ("python", &[("app.py", "")], &["componentize-py is missing", "pip install"]),
+        ("script", &[("package.json", "{}")], &["node is missing", "Node.js 20"]),
         // No environment, hence no path to any tool.
         (
             "rust",

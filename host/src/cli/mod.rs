@@ -15,6 +15,7 @@ mod inspect;
 mod list;
 mod live;
 mod log;
+mod new;
 mod out;
 mod policies;
 mod remove;
@@ -116,6 +117,8 @@ enum Command {
     Remove(remove::Remove),
     /// Call a tool through the whole pipeline, without a client
     Call(call::Call),
+    /// Begin a skill: a project that builds, with a test
+    New(new::New),
     /// Build a skill from source, with the tools of its language
     Build(build::Build),
     /// Try a skill out: its cases, through the whole pipeline
@@ -157,6 +160,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Add(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Remove(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Call(command) => command.run(&common),
+        Command::New(command) => command.run(),
         Command::Build(command) => settings().and_then(|settings| command.run(&settings)),
         Command::Test(command) => command.run(&common),
         Command::Dev(command) => command.run(&common),

@@ -28,7 +28,7 @@ struct Compiler {
 /// With `wit/` it exports what that says, otherwise it is a command with a `main`.
 pub(crate) fn build(dir: &Path, extra: &[OsString], stop: &Stop) -> Result<Built, BuildError> {
     let compiler = compiler()?;
-    let name = dir.file_name().unwrap_or(OsStr::new("component")).to_string_lossy().into_owned();
+    let name = tools::folder_name(dir);
     let wit = dir.join("wit");
     let bindings = wit.is_dir().then(|| bindings(&wit, &dir.join("gen"))).transpose()?;
     let objects = tempfile::tempdir().map_err(BuildError::io("cannot make a temporary folder"))?;

@@ -48,14 +48,41 @@ pub fn write(folder: &Path, over: bool) -> Result<(), BuildError> {
             }
         }
     }
-    for (name, text) in FILES {
-        let path = folder.join(name);
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent)
-            .and_then(|()| fs::write(&path, text))
-            .map_err(BuildError::io(format!("cannot write {}", path.display())))?;
-    }
-    Ok(())
+    FILES.iter().try_for_each(|(name, text)| put(folder, name, text))
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> Result<(), BuildError> {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap_or(folder))
+        .and_then(|()| fs::write(&path, text))
+        .map_err(BuildError::io(format!("cannot write {}", path.display())))
+}
+
+/// What a component can export, beside `tools`.
+pub(crate) const EXPORTS: [&str; 5] = ["tools", "undo", "prompts", "resources", "completions"];
+/// The name of the world that [`write_world`] writes.
+pub(crate) const WORLD: &str = "component";
+
+/// What interpreters begin their random numbers with. Not in the contract, since languages with a library of their own know it.
+const RANDOM: &str = "package wasi:random@0.2.12;
+interface random {
+    get-random-bytes: func(len: u64) -> list<u8>;
+    get-random-u64: func() -> u64;
+}
+";
+
+/// Write the contract into `folder`, with a world that has all that the host offers and these exports.
+pub(crate) fn write_world<'a>(
+    folder: &Path,
+    exports: impl Iterator<Item = &'a str>,
+) -> Result<(), BuildError> {
+    write(folder, true)?;
+    let exports: String =
+        exports.filter(|name| *name != "tools").map(|name| format!("    export {name};\n")).collect();
+    let world =
+        format!("world {WORLD} {{\n    include skill;\n    import wasi:random/random@0.2.12;\n{exports}}}\n");
+    put(folder, "component.wit", &world)?;
+    put(folder, "deps/random/random.wit", RANDOM)
 }
 
 /// What a component imports and exports, or what a folder of WIT says, as one document.
@@ -129,6 +156,16 @@ mod tests {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("skill.wit", &document).unwrap();
         assert!(resolve.select_world(&[package], Some("with-undo")).is_ok());
+    }
+
+    #[test]
+    fn a_world_has_what_is_offered_and_these_exports() {
+        let folder = tempfile::tempdir().unwrap();
+        write_world(folder.path(), EXPORTS.into_iter()).unwrap();
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_path(folder.path()).unwrap();
+        let world = resolve.select_world(&[package], Some(WORLD)).unwrap();
+        assert_eq!(resolve.worlds[world].exports.len(), EXPORTS.len());
     }
 
     #[test]

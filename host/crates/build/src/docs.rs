@@ -10,10 +10,16 @@ use wit_parser::{Docs, Function, Resolve, Type, TypeDefKind, TypeId, WorldItem, 
 
 use crate::BuildError;
 
-/// The section's name. The engine reads it, and cuts what is longer than it reads.
+/// The section's name, as the engine knows it.
 const SECTION: &str = "skillhost-docs";
+/// Bytes of a section that the engine reads.
+const MOST: usize = 1 << 20;
+/// What a function gives, beside its parameters; no parameter is called so.
+const RESULT: &str = "->";
 /// What is said of the values of one function, at most.
 const VALUES: usize = 500;
+/// Types of one function that are looked at; those that name others again and again are many.
+const TYPES: usize = 5_000;
 /// Types within types that are looked at.
 const DEPTH: usize = 16;
 
@@ -22,7 +28,7 @@ const DEPTH: usize = 16;
 struct Said {
     #[serde(skip_serializing_if = "Option::is_none")]
     docs: Option<String>,
-    /// Of what it takes and gives, by the way there: `item.price` is the field of a parameter, `result` what it gives. Lists, options
+    /// Of what it takes and gives, by the way there: `item.price` is the field of a parameter, `->` what it gives. Lists, options
     /// and results are passed through.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     values: BTreeMap<String, String>,
@@ -55,20 +61,28 @@ pub(crate) fn keep(component: &mut Vec<u8>, dir: &Path) -> Result<(), BuildError
     }
     all.retain(|_, said| *said != Said::default());
     if !all.is_empty() {
-        let data =
-            serde_json::to_vec(&all).map_err(|error| BuildError::Wit { path, problem: error.to_string() })?;
+        let told = |all: &BTreeMap<String, Said>| {
+            serde_json::to_vec(all)
+                .map_err(|error| BuildError::Wit { path: path.clone(), problem: error.to_string() })
+        };
+        let mut data = told(&all)?;
+        if data.len() > MOST {
+            // What is said of functions matters most.
+            all.values_mut().for_each(|said| said.values.clear());
+            data = told(&all)?;
+        }
         CustomSection { name: SECTION.into(), data: Cow::Owned(data) }.append_to_component(component);
     }
     Ok(())
 }
 
 fn said(resolve: &Resolve, function: &Function) -> Said {
-    let mut values = Values { resolve, found: BTreeMap::new() };
+    let mut values = Values { resolve, found: BTreeMap::new(), left: TYPES };
     for parameter in &function.params {
         values.of(&parameter.name, &parameter.ty, DEPTH);
     }
     if let Some(result) = &function.result {
-        values.of("result", result, DEPTH);
+        values.of(RESULT, result, DEPTH);
     }
     Said { docs: text(&function.docs), values: values.found }
 }
@@ -81,6 +95,7 @@ fn text(docs: &Docs) -> Option<String> {
 struct Values<'a> {
     resolve: &'a Resolve,
     found: BTreeMap<String, String>,
+    left: usize,
 }
 
 impl Values<'_> {
@@ -90,6 +105,8 @@ impl Values<'_> {
     }
 
     fn of_type(&mut self, at: &str, id: TypeId, depth: usize) {
+        let Some(left) = self.left.checked_sub(1) else { return };
+        self.left = left;
         let resolve = self.resolve;
         let ty = &resolve.types[id];
         // What is said of a field goes before what is said of its type.
@@ -214,7 +231,7 @@ mod tests {
             ]
             .map(|(rest, text)| (format!("{at}{rest}"), Value::from(text)))
         };
-        let mut values: serde_json::Map<_, _> = item("item").into_iter().chain(item("result")).collect();
+        let mut values: serde_json::Map<_, _> = item("item").into_iter().chain(item("->")).collect();
         values.insert("times".into(), "How much.".into());
         assert_eq!(said, json!({"docs": "Adds one.", "values": values}));
     }

@@ -8,8 +8,10 @@
 mod c;
 pub mod contract;
 mod docs;
+mod js;
 mod lift;
 mod project;
+mod python;
 mod rust;
 mod tools;
 

@@ -58,8 +58,9 @@ fn module(wasm: &[u8]) -> Result<Option<Module>, BuildError> {
 /// # Errors
 /// [`BuildError::Component`] when it is not.
 pub fn check(component: &[u8]) -> Result<(), BuildError> {
-    // The features of WASI 0.2: a component that needs more would not run everywhere.
-    Validator::new_with_features(WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL)
+    // The features of WASI 0.2, and what interpreters are built with: a component that needs more would not run everywhere.
+    let features = WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::COMPONENT_MODEL;
+    Validator::new_with_features(features)
         .validate_all(component)
         .map_err(|error| BuildError::Component(error.to_string()))?;
     if exports(component) == 0 {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{BuildError, Built, Stop, c, docs, lift, rust};
+use crate::{BuildError, Built, Stop, c, docs, js, lift, python, rust};
 
 /// A language that compiles to components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,18 +86,8 @@ impl Project {
         let mut built = match self.language {
             Language::Rust => rust::build(&self.dir, extra, stop),
             Language::C => c::build(&self.dir, extra, stop),
-            Language::JavaScript => not_yet(
-                "`npx jco componentize skill.js --wit wit --world-name skill -d http -d fetch-event -o skill.wasm` makes the \
-                 component; `skillhost wit --out wit` writes the contract",
-            ),
-            Language::TypeScript => not_yet(
-                "bundle it to one JavaScript file, then `npx jco componentize skill.js --wit wit --world-name skill -d http \
-                 -d fetch-event -o skill.wasm`; `skillhost wit --out wit` writes the contract",
-            ),
-            Language::Python => not_yet(
-                "`componentize-py -d wit -w skill componentize app -o skill.wasm` makes the component; `skillhost wit --out wit` \
-                 writes the contract",
-            ),
+            Language::JavaScript | Language::TypeScript => js::build(&self.dir, self.language, extra, stop),
+            Language::Python => python::build(&self.dir, extra, stop),
             Language::Go => not_yet(
                 "build it with `GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared`, and lift it with \
                  `wasm-tools component embed` and `wasm-tools component new`; `skillhost wit --out wit` writes the contract",
@@ -114,8 +104,8 @@ impl Project {
     /// Names of folders within it that hold no source: what tools make, and what is not ours to look at.
     #[must_use]
     pub fn is_made(name: &OsStr) -> bool {
-        const MADE: [&str; 8] =
-            ["target", "dist", "build", "gen", "node_modules", "__pycache__", "venv", "third_party"];
+        const MADE: [&str; 9] =
+            ["target", "dist", "build", "gen", "node_modules", "__pycache__", "venv", "env", "third_party"];
         name.to_str().is_none_or(|name| name.starts_with('.') || MADE.contains(&name))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsStr,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -17,6 +18,11 @@ use crate::BuildError;
 /// The program of that name on the path.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// The name of a project that says none itself.
+pub(crate) fn folder_name(dir: &Path) -> String {
+    dir.file_name().unwrap_or(OsStr::new("component")).to_string_lossy().into_owned()
 }
 
 /// Ends what a build runs, from elsewhere.
@@ -90,7 +96,14 @@ impl Running<'_> {
         let Self { mut child, tool, stop } = self;
         // Until it is waited for nobody else has its number: before that it must not be ended any more.
         let _ = waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-        stop.stage().running = None;
+        {
+            let mut stage = stop.stage();
+            stage.running = None;
+            if stage.stopped {
+                // What it started need not have ended with it.
+                let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            }
+        }
         let status = child.wait().map_err(BuildError::io(format!("cannot wait for {tool}")))?;
         match stop.stage().stopped {
             _ if status.success() => Ok(()),

@@ -20,7 +20,7 @@ pub(crate) struct Docs {
     package: Package,
 }
 
-/// What is said of a function, and of what it takes and gives, by the way there: `item.price`, `result`.
+/// What is said of a function, and of what it takes and gives, by the way there: `item.price`, and `->` for what it gives.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Said {

@@ -87,7 +87,7 @@ impl Function {
                 Shape::Record(_) => &mut output,
                 _ => &mut output["properties"]["result"],
             };
-            schema::describe(value, shape, "result", said);
+            schema::describe(value, shape, "->", said);
         }
         Some(output)
     }

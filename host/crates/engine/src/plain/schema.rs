@@ -119,6 +119,11 @@ fn describe_inside(schema: &mut Value, shape: &Shape, at: &str, said: &BTreeMap<
                 describe_inside(some, inner, at, said);
             }
         }
+        Shape::Result(Some(ok), _) => {
+            if let Some(value) = schema.pointer_mut("/oneOf/0/properties/ok") {
+                describe_inside(value, ok, at, said);
+            }
+        }
         Shape::Enum(names) | Shape::Flags(names) => {
             let each = names.iter().filter_map(|name| Some((name, said.get(&format!("{at}.{name}"))?)));
             let each: Vec<_> = each.map(|(name, text)| format!("{name}: {text}")).collect();
@@ -180,6 +185,10 @@ mod tests {
             ("other", "Nothing of that."),
         ];
         let said = said.map(|(at, text)| (at.to_owned(), text.to_owned())).into();
+        let wrapped = Shape::Result(Some(Box::new(item.clone())), None);
+        let mut inside = schema(&wrapped);
+        describe(&mut inside, &wrapped, "item", &said);
+        assert_eq!(inside["oneOf"][0]["properties"]["ok"]["properties"]["kind"]["description"], "Which.");
         let mut schema = schema(&item);
         describe(&mut schema, &item, "item", &said);
         let at = |pointer: &str| schema.pointer(&format!("{pointer}/description")).and_then(Value::as_str);

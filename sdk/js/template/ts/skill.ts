@@ -1,0 +1,21 @@
+import { Failure, skill, tool } from '@skillhost/sdk';
+
+export const { tools, undo } = skill({
+  greet: tool({
+    description: 'Greets somebody by name.',
+    readOnly: true,
+    idempotent: true,
+    openWorld: false,
+    // The types of the arguments come from here.
+    input: {
+      type: 'object',
+      properties: { name: { type: 'string', description: 'Whom to greet.' } },
+      required: ['name'],
+      additionalProperties: false,
+    },
+    run({ name }) {
+      if (!name.trim()) throw Failure.invalidInput('the name must not be blank');
+      return `Hello, ${name}!`;
+    },
+  }),
+});

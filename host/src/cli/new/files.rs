@@ -65,6 +65,7 @@ const TS: Files = files!(
 /// For both.
 const JS_SDK: Files = files!(
     "sdk/js":
+    "README.md",
     "package.json",
     "src/ask.js",
     "src/bytes.js",

@@ -174,9 +174,9 @@ mod tests {
         for _ in 0..10 {
             lines.clone().write_all(&line).unwrap();
         }
-        // One may be on its way; four wait.
+        // Four wait, and as many as waited when the thread came are on their way.
         let lost = lines.waiting().lost;
-        assert!((5..=6).contains(&lost), "{lost}");
+        assert!((2..=6).contains(&lost), "{lost}");
         lines.flush(Duration::ZERO);
         drop(go);
         for _ in 0..10 - lost {

@@ -1,9 +1,8 @@
-/** A JSON Schema 2020-12. One of TypeBox, Zod's `z.toJSONSchema` or written by hand: what is literal in it types the arguments. */
+/** A JSON Schema 2020-12: what is literal in it types the arguments. */
 export type Schema = { readonly [keyword: string]: unknown };
 
-/** What matches a schema, as far as its literal types tell. TypeBox says it itself. */
-export type Static<S> = S extends { static: infer T } ? T
-  : S extends { readonly const: infer T } ? T
+/** What matches a schema, as far as its literal types tell. */
+export type Static<S> = S extends { readonly const: infer T } ? T
   : S extends { readonly enum: readonly (infer T)[] } ? T
   : S extends { readonly type: 'string' } ? string
   : S extends { readonly type: 'number' | 'integer' } ? number

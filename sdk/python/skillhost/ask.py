@@ -42,12 +42,22 @@ class Answered:
 
 def form(ctx: Any, key: str, message: str, of: Any) -> Answered:
     """Show a form; `of` is a dataclass of texts, numbers, yes or no, or a JSON Schema."""
-    asked = json.dumps(of if isinstance(of, dict) else schema(of))
+    asked = json.dumps(of if isinstance(of, dict) else form_of(of))
     answer = _one(ctx, key, world.types.Ask_Form(world.types.Form(message, asked)))
     content = answer["content"]
     if content is not None and not isinstance(of, dict):
         content = build(of, content)
     return Answered(answer["action"], content)
+
+
+def form_of(of: Any) -> dict[str, Any]:
+    """The schema of a form, which is flat and knows fewer words than that of arguments."""
+    found = schema(of)
+    del found["additionalProperties"]
+    for field in found["properties"].values():
+        if "enum" in field:
+            field.setdefault("type", "string")
+    return found
 
 
 def url(ctx: Any, key: str, message: str, page: str) -> Answered:

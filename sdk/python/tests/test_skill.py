@@ -78,6 +78,17 @@ class Schemas(unittest.TestCase):
         self.assertIs(build(int | bool, True), True)
 
 
+class Forms(unittest.TestCase):
+    def test_a_form_has_only_what_clients_take(self) -> None:
+        @dataclass
+        class Sure:
+            yes: bool
+            color: Color = Color.RED
+
+        wanted = {"yes": {"type": "boolean"}, "color": {"enum": ["red", "blue"], "type": "string"}}
+        self.assertEqual(ask.form_of(Sure), {"type": "object", "properties": wanted, "required": ["yes"]})
+
+
 class ToolsTest(unittest.TestCase):
     def setUp(self) -> None:
         tools.clear()

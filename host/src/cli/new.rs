@@ -45,8 +45,12 @@ pub(super) enum Lang {
     Python,
     /// Rust
     Rust,
-    /// C, with WIT for its types
+    /// Go
+    Go,
+    /// C
     C,
+    /// C++
+    Cpp,
 }
 
 impl Lang {
@@ -56,7 +60,9 @@ impl Lang {
             Self::Ts => "TypeScript",
             Self::Python => "Python",
             Self::Rust => "Rust",
+            Self::Go => "Go",
             Self::C => "C",
+            Self::Cpp => "C++",
         }
     }
 
@@ -65,7 +71,7 @@ impl Lang {
         match self {
             Self::Js | Self::Ts => Some("npm install"),
             Self::Python => Some("python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1"),
-            Self::Rust | Self::C => None,
+            Self::Rust | Self::Go | Self::C | Self::Cpp => None,
         }
     }
 }

@@ -8,6 +8,7 @@
 mod c;
 pub mod contract;
 mod docs;
+mod go;
 mod js;
 mod lift;
 mod project;
@@ -38,17 +39,9 @@ pub enum BuildError {
     /// No language is known by what is in the folder.
     #[error(
         "{} holds nothing that can be built\n  hint: a folder is built that has a Cargo.toml, package.json, pyproject.toml, \
-         app.py, go.mod or *.c", .0.display()
+         app.py, go.mod, *.c or *.cpp", .0.display()
     )]
     Nothing(PathBuf),
-    /// The language is known, and its tools are not called from here yet.
-    #[error("{language} is not built by this command yet\n  hint: {how}")]
-    NotYet {
-        /// Which.
-        language: Language,
-        /// How else.
-        how: &'static str,
-    },
     /// A tool, or a part of one, is not on this machine.
     #[error("{what} is missing on this machine\n  hint: {install}")]
     Missing {

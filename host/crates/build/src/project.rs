@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{BuildError, Built, Stop, c, docs, js, lift, python, rust};
+use crate::{BuildError, Built, Stop, c, docs, go, js, lift, python, rust};
 
 /// A language that compiles to components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub enum Language {
     Python,
     /// A Go module.
     Go,
+    /// A folder with C++ files, and maybe some of C.
+    Cpp,
     /// A folder with C files.
     C,
-    /// A folder with C++ files.
-    Cpp,
 }
 
 impl fmt::Display for Language {
@@ -66,10 +66,10 @@ impl Project {
             Language::Python
         } else if there("go.mod") {
             Language::Go
-        } else if !sources(&dir, &["c"])?.is_empty() {
-            Language::C
-        } else if !sources(&dir, &["cpp", "cc", "cxx"])?.is_empty() {
+        } else if !sources(&[dir.clone(), dir.join("src")], &c::CPP)?.is_empty() {
             Language::Cpp
+        } else if !sources(&[dir.clone(), dir.join("src")], &["c"])?.is_empty() {
+            Language::C
         } else {
             return Err(BuildError::Nothing(dir));
         };
@@ -82,19 +82,12 @@ impl Project {
     /// # Errors
     /// [`BuildError`] says what to mend or to install.
     pub fn build(&self, extra: &[OsString], stop: &Stop) -> Result<Built, BuildError> {
-        let not_yet = |how| Err(BuildError::NotYet { language: self.language, how });
         let mut built = match self.language {
             Language::Rust => rust::build(&self.dir, extra, stop),
-            Language::C => c::build(&self.dir, extra, stop),
+            Language::C | Language::Cpp => c::build(&self.dir, self.language, extra, stop),
             Language::JavaScript | Language::TypeScript => js::build(&self.dir, self.language, extra, stop),
             Language::Python => python::build(&self.dir, extra, stop),
-            Language::Go => not_yet(
-                "build it with `GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared`, and lift it with \
-                 `wasm-tools component embed` and `wasm-tools component new`; `skillhost wit --out wit` writes the contract",
-            ),
-            Language::Cpp => {
-                not_yet("write the functions that are exported in C; the rest may be linked as objects")
-            }
+            Language::Go => go::build(&self.dir, extra, stop),
         }?;
         lift::check(&built.component)?;
         docs::keep(&mut built.component, &self.dir)?;
@@ -110,15 +103,15 @@ impl Project {
     }
 }
 
-/// Source files of the project, in the folder itself and in `src`, in a stable order.
-pub(crate) fn sources(dir: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, BuildError> {
+/// Source files in these folders, as far as they are there, in a stable order.
+pub(crate) fn sources(folders: &[PathBuf], extensions: &[&str]) -> Result<Vec<PathBuf>, BuildError> {
     let mut found = vec![];
-    for folder in [dir.to_owned(), dir.join("src")] {
+    for folder in folders {
         if !folder.is_dir() {
             continue;
         }
         let unreadable = || BuildError::io(format!("cannot read {}", folder.display()));
-        for entry in fs::read_dir(&folder).map_err(unreadable())? {
+        for entry in fs::read_dir(folder).map_err(unreadable())? {
             let path = entry.map_err(unreadable())?.path();
             let named = path.extension().and_then(OsStr::to_str).is_some_and(|e| extensions.contains(&e));
             if named && path.is_file() {
@@ -143,7 +136,7 @@ mod tests {
             (&["pyproject.toml"], Language::Python),
             (&["app.py"], Language::Python),
             (&["go.mod", "main.c"], Language::Go),
-            (&["a.c", "b.cpp"], Language::C),
+            (&["a.c", "b.cpp"], Language::Cpp),
             (&["src/a.c"], Language::C),
             (&["a.cc"], Language::Cpp),
         ] {

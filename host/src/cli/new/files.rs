@@ -37,7 +37,9 @@ fn folders(lang: Lang) -> &'static [(&'static str, Files)] {
         Lang::Ts => &[("", TS), ("skillhost-sdk/", JS_SDK)],
         Lang::Python => &[("", PYTHON), ("skillhost/", PYTHON_SDK)],
         Lang::Rust => &[("", RUST), ("vendor/sdk/rust/", RUST_SDK), ("vendor/wit/", WIT)],
-        Lang::C => &[("", C)],
+        Lang::Go => &[("", GO), ("skillhost/", GO_SDK)],
+        Lang::C => &[("", C), ("skillhost/", C_SDK)],
+        Lang::Cpp => &[("", CPP), ("skillhost/", C_SDK)],
     }
 }
 
@@ -161,14 +163,97 @@ const RUST_SDK: Files = files!(
     "src/tool/tests.rs",
     "src/undo.rs",
 );
+/// Go.
+const GO: Files = files!(
+    "sdk/go/template":
+    "README.md",
+    "gitignore",
+    "go.mod",
+    "skill.go",
+    "skill_test.go",
+    "tests/greet.toml",
+);
+/// The package, and what it is bound by.
+const GO_SDK: Files = files!(
+    "sdk/go":
+    "README.md",
+    "ask.go",
+    "call.go",
+    "convert.go",
+    "doc.go",
+    "failure.go",
+    "go.mod",
+    "host.go",
+    "internal/bindings/export_skillhost_skill_tools/export.go",
+    "internal/bindings/export_skillhost_skill_undo/export.go",
+    "internal/bindings/skillhost_skill_host/empty.s",
+    "internal/bindings/skillhost_skill_host/wit_bindings.go",
+    "internal/bindings/skillhost_skill_secrets/empty.s",
+    "internal/bindings/skillhost_skill_secrets/wit_bindings.go",
+    "internal/bindings/skillhost_skill_tools/empty.s",
+    "internal/bindings/skillhost_skill_tools/wit_bindings.go",
+    "internal/bindings/skillhost_skill_types/empty.s",
+    "internal/bindings/skillhost_skill_types/wit_bindings.go",
+    "internal/bindings/skillhost_skill_undo/empty.s",
+    "internal/bindings/skillhost_skill_undo/wit_bindings.go",
+    "internal/bindings/wasi_config_store/empty.s",
+    "internal/bindings/wasi_config_store/wit_bindings.go",
+    "internal/bindings/wasi_keyvalue_store/empty.s",
+    "internal/bindings/wasi_keyvalue_store/wit_bindings.go",
+    "internal/bindings/wasi_logging_logging/empty.s",
+    "internal/bindings/wasi_logging_logging/wit_bindings.go",
+    "internal/bindings/wasi_random_random/empty.s",
+    "internal/bindings/wasi_random_random/wit_bindings.go",
+    "internal/bindings/wit_exports/wit_exports.go",
+    "internal/wit/LICENSE",
+    "internal/wit/runtime/empty.s",
+    "internal/wit/runtime/runtime.go",
+    "internal/wit/types/option.go",
+    "internal/wit/types/result.go",
+    "internal/wit/types/tuple.go",
+    "internal/wit/types/unit.go",
+    "internal/world/world.go",
+    "log.go",
+    "reply.go",
+    "schema.go",
+    "skillhosttest/host.go",
+    "tool.go",
+    "world_wasm.go",
+);
 /// C.
 const C: Files = files!(
-    "sdk/c/template":
+    "sdk/c/template/c":
+    "Makefile",
     "README.md",
     "gitignore",
     "skill.c",
     "tests/greet.toml",
-    "wit/world.wit",
+    "tests/test.c",
+);
+/// C++.
+const CPP: Files = files!(
+    "sdk/c/template/cpp":
+    "Makefile",
+    "README.md",
+    "gitignore",
+    "skill.cpp",
+    "tests/greet.toml",
+    "tests/test.cpp",
+);
+/// For both.
+const C_SDK: Files = files!(
+    "sdk/c":
+    "README.md",
+    "cJSON/LICENSE",
+    "cJSON/cJSON.c",
+    "cJSON/cJSON.h",
+    "skillhost.c",
+    "skillhost.h",
+    "skillhost.hpp",
+    "testing/testing.c",
+    "testing/testing.h",
+    "wasm.c",
+    "world.h",
 );
 /// What the crate makes its bindings of.
 const WIT: Files = files!(
@@ -217,7 +302,11 @@ mod tests {
             ("sdk/python/skillhost", PYTHON_SDK, &["__pycache__"]),
             ("sdk/rust/template", RUST, &[]),
             ("sdk/rust", RUST_SDK, &["template", "tests", "target"]),
-            ("sdk/c/template", C, &[]),
+            ("sdk/go/template", GO, &[]),
+            ("sdk/go", GO_SDK, &["template", "tests"]),
+            ("sdk/c/template/c", C, &[]),
+            ("sdk/c/template/cpp", CPP, &[]),
+            ("sdk/c", C_SDK, &["template", "tests", "Makefile"]),
             ("wit", WIT, &[]),
         ] {
             let mut found = below(&root.join(folder), Path::new(""), without);

@@ -1,0 +1,3 @@
+module skillhost
+
+go 1.25

@@ -153,4 +153,4 @@ manifests() {
 
 "$cargo" build --quiet --package lift "${locked[@]}"
 build plugins text json files fetch notes release conformance
-build tests/skills faulty handler ledger plain whole
+build tests/skills behaves faulty handler ledger plain whole

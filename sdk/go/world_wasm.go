@@ -1,6 +1,8 @@
 package skillhost
 
 import (
+	"log/slog"
+
 	"skillhost/internal/bindings/skillhost_skill_host"
 	"skillhost/internal/bindings/skillhost_skill_secrets"
 	types "skillhost/internal/bindings/skillhost_skill_types"
@@ -13,7 +15,10 @@ import (
 	"skillhost/internal/world"
 )
 
-func init() { world.Now = component{} }
+func init() {
+	world.Now = component{}
+	slog.SetDefault(Log)
+}
 
 // component is the world of a component: the host's interfaces.
 type component struct{}

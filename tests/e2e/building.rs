@@ -65,7 +65,7 @@ fn what_cannot_be_built_is_told_with_what_to_do() {
             &[("Cargo.toml", "")],
             &["cargo is missing on this machine", "rustup target add wasm32-wasip2"],
         ),
-        ("c", &[("main.c", "")], &["a C compiler for WebAssembly", "WASI_SDK_PATH", "apt-get install"]),
+        ("c", &[("main.c", "")], &["a compiler for WebAssembly", "WASI_SDK_PATH", "apt-get install"]),
     ] {
         let folder = project(&host, name, files);
         let (code, text) = told(&host.run(&["build", folder.to_str().unwrap()]));

@@ -21,6 +21,7 @@ mod health;
 mod hostile_calls;
 mod hostile_files;
 mod http;
+mod languages;
 mod ledger;
 mod listening;
 mod listening_filter;

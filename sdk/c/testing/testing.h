@@ -1,4 +1,4 @@
-/* Plays the host, and the client before it, in tests on your own machine: link testing.c, skillhost.c and cJSON.c with the skill.
+/* Plays the host, and the client before it, in tests on your own machine: link testing.c, skillhost.c and json.c with the skill.
  * What is not given was not granted. */
 #ifndef SKILLHOST_TESTING_H
 #define SKILLHOST_TESTING_H

@@ -139,6 +139,8 @@ static void results(void) {
     SAME(got->text, " 0 0");
     got = sh_test_call("answer", "{\"how\": \"json\", \"x\": [null]}");
     SAME(got->json, "{\"how\":\"json\",\"x\":[null]}");
+    got = sh_test_call("answer", "{\"how\": \"json\", \"x\": [9007199254740991, -0.1, 1e300, 4503599627370495.5]}");
+    SAME(got->json, "{\"how\":\"json\",\"x\":[9007199254740991,-0.1,1e+300,4503599627370495.5]}");
     got = sh_test_call("answer", "{\"how\": \"raw\", \"x\": 12345678901234567890}");
     SAME(got->json, "{\"how\": \"raw\", \"x\": 12345678901234567890}");
     got = sh_test_call("answer", "{\"how\": \"no\"}");

@@ -49,7 +49,7 @@ pub(crate) fn build(
     } else if helper.join("skillhost.h").is_file() {
         let wit = objects.join("wit");
         contract::write_world(&wit, ["tools", "undo"].into_iter())?;
-        own.extend(sources(&[helper.clone(), helper.join("cJSON")], &["c"])?);
+        own.extend(sources(&[helper], &["c"])?);
         Some(bindings(&wit, Some(contract::WORLD), &objects.join("gen"))?)
     } else {
         None
@@ -131,7 +131,8 @@ fn compiler(language: Language) -> Result<Compiler, BuildError> {
         let builtins = tools::asked(Command::new(&program).args(args).arg("-print-libgcc-file-name"));
         let whole = builtins.is_some_and(|file| Path::new(&file).is_file())
             && Path::new(DEBIAN).is_file()
-            && (!cpp || plus_plus(&program).is_file() && DEBIAN_CPP.iter().all(|part| Path::new(part).exists()));
+            && (!cpp
+                || plus_plus(&program).is_file() && DEBIAN_CPP.iter().all(|part| Path::new(part).exists()));
         if whole {
             let told = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(Compiler { program, args: args.map(Into::into).into(), told });

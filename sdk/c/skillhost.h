@@ -61,6 +61,7 @@ typedef struct {
     sh_hint idempotent;      /* a second call with the same arguments has no further effect */
     sh_hint open_world;      /* deals with things outside a closed world, such as the web */
     bool durable;            /* a call must be carried out, also when its first attempts fail */
+    bool reusable;           /* it bears an instance that has served other calls, of whoever they were: reuse_calls */
     sh_task task;
     const char *icons, *meta; /* JSON: an array of MCP icons, an object for clients; may be NULL */
     sh_outcome (*run)(sh_call *call);

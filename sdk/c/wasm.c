@@ -286,6 +286,15 @@ static void wrong(const sh_tool *tool, const char *what) {
     abort();
 }
 
+/* What is said of a tool beside its fields. */
+static option_t meta_of(const sh_tool *tool) {
+    if (!tool->reusable) return maybe(tool->meta);
+    cJSON *meta = tool->meta ? cJSON_Parse(tool->meta) : cJSON_CreateObject();
+    if (!meta) wrong(tool, "its meta is no JSON");
+    cJSON_AddTrueToObject(meta, "skillhost/reusable");
+    return printed(meta);
+}
+
 void exports_skillhost_skill_tools_list(exports_skillhost_skill_tools_list_tool_t *ret) {
     size_t count = 0;
     while (skillhost_tools[count].name) count++;
@@ -308,7 +317,7 @@ void exports_skillhost_skill_tools_list(exports_skillhost_skill_tools_list_tool_
             .durable = tool->durable,
             .task = (uint8_t)tool->task,
             .icons = maybe(tool->icons),
-            .meta = maybe(tool->meta),
+            .meta = meta_of(tool),
         };
     }
 }

@@ -3,6 +3,7 @@ package skillhost
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -35,10 +36,14 @@ type Tool[In any] struct {
 	OpenWorld Hint
 	// Durable calls must be carried out, also when their first attempts fail.
 	Durable bool
+	// Reusable bears an instance that has served other calls, of whoever they were, where the operator sets `reuse_calls`.
+	Reusable bool
 	// Task tells whether a call may run as a task.
 	Task Task
-	// Icons is an array of MCP icons, Meta an object for clients.
-	Icons, Meta any
+	// Icons is an array of MCP icons.
+	Icons any
+	// Meta is an object for clients.
+	Meta map[string]any
 	// Run does it. A text is the answer's text, nil is nothing, a [Reply] is itself, anything else is the structured result.
 	// An error that is no [Failure] ends the instance.
 	Run func(call *Call, in In) (any, error)
@@ -144,6 +149,13 @@ func spec[In any](definition *Tool[In]) types.Tool {
 	if input["type"] != "object" {
 		panic(fmt.Sprintf("the tool %q: the schema of its input is that of an object", definition.Name))
 	}
+	meta := maps.Clone(definition.Meta)
+	if definition.Reusable {
+		if meta == nil {
+			meta = map[string]any{}
+		}
+		meta["skillhost/reusable"] = true
+	}
 	return types.Tool{
 		Name: definition.Name, Title: named(definition.Title), Description: named(definition.Description),
 		InputSchema: text(input), OutputSchema: written(definition.Output, definition.Output != nil),
@@ -152,7 +164,7 @@ func spec[In any](definition *Tool[In]) types.Tool {
 			Idempotent: definition.Idempotent.wit(), OpenWorld: definition.OpenWorld.wit(),
 		},
 		Undoable: definition.Undo != nil, Durable: definition.Durable, Task: types.TaskSupport(definition.Task),
-		Icons: written(definition.Icons, definition.Icons != nil), Meta: written(definition.Meta, definition.Meta != nil),
+		Icons: written(definition.Icons, definition.Icons != nil), Meta: written(meta, meta != nil),
 	}
 }
 

@@ -14,19 +14,25 @@ use crate::{
 /// A skill in one language, at the other end of a client of its own.
 struct Tried {
     _host: Host,
+    bytes: Vec<u8>,
     client: Client,
     skill: String,
 }
 
 impl Tried {
     fn new(skill: &str, bytes: &[u8]) -> Self {
+        Self::with(skill, bytes, "")
+    }
+
+    /// The same with more settings.
+    fn with(skill: &str, bytes: &[u8], settings: &str) -> Self {
         let host = empty().config(&format!(
-            "[skills.{skill}.grants]\nconfig = {{ units = \"metric 🧀\" }}\nkeyvalue = true\ntools = [\"text_*\"]"
+            "[skills.{skill}]\n{settings}\n[skills.{skill}.grants]\nconfig = {{ units = \"metric 🧀\" }}\nkeyvalue = true\ntools = [\"text_*\"]"
         ));
         host.put(&format!("{skill}.wasm"), bytes);
         host.put("text.wasm", &component("text.wasm"));
         let client = host.stdio_with(everything());
-        Self { _host: host, client, skill: skill.to_owned() }
+        Self { _host: host, bytes: bytes.to_owned(), client, skill: skill.to_owned() }
     }
 
     fn tool(&self, tool: &str) -> String {
@@ -44,7 +50,7 @@ impl Tried {
 }
 
 /// What is seen of a skill, and what must come of it.
-const BEHAVIOURS: [(&str, fn(&mut Tried)); 12] = [
+const BEHAVIOURS: [(&str, fn(&mut Tried)); 14] = [
     ("listed", listed),
     ("echo", echo),
     ("structured", structured),
@@ -57,6 +63,8 @@ const BEHAVIOURS: [(&str, fn(&mut Tried)); 12] = [
     ("call", call),
     ("unicode", unicode),
     ("1 MiB", mebibyte),
+    ("fresh", fresh),
+    ("reused", reused),
 ];
 
 fn listed(tried: &mut Tried) {
@@ -198,6 +206,30 @@ fn mebibyte(tried: &mut Tried) {
     let long = "0123456789abcde🧀".repeat((1 << 20) / 19);
     assert_eq!(text(&tried.call("say", json!({"text": long}))), long);
     assert_eq!(tried.value("echo", json!({"value": {"long": long}}))["long"], *long);
+}
+
+/// How many calls the instance of each of so many calls has served.
+fn served(tried: &mut Tried, calls: usize, garbage: usize) -> Vec<String> {
+    let served = |_| text(&tried.call("served", json!({"garbage": garbage}))).to_owned();
+    (0..calls).map(served).collect()
+}
+
+fn fresh(tried: &mut Tried) {
+    assert_eq!(served(tried, 3, 0), ["1", "1", "1"], "no call finds what another has left");
+}
+
+fn reused(tried: &mut Tried) {
+    let mut reused = Tried::with(&tried.skill, &tried.bytes, "reuse_calls = 3");
+    assert_eq!(served(&mut reused, 4, 0), ["1", "2", "3", "1"]);
+    // What ends badly serves no more; other tools do not say that they bear it.
+    assert_eq!(served(&mut reused, 1, 0), ["2"]);
+    let failed = reused.call("served", json!({"garbage": 1_u64 << 40}));
+    assert_eq!(failed["isError"], true, "{failed}");
+    assert_eq!(served(&mut reused, 1, 0), ["1"]);
+    // What a call leaves behind is collected in time: four times the memory of an instance.
+    let mut reused = Tried::with(&tried.skill, &tried.bytes, "reuse_calls = 100000\nmemory = \"64 MiB\"");
+    let last = served(&mut reused, 64, 4 << 20).pop();
+    assert_eq!(last.as_deref(), Some("64"));
 }
 
 /// What went wrong in each behaviour, if anything.

@@ -49,7 +49,7 @@ func init() {
 	})
 	skillhost.Add(skillhost.Tool[struct{}]{
 		Name: "told", Title: "Told", Description: "Says all.", ReadOnly: skillhost.Yes, OpenWorld: skillhost.No, Durable: true,
-		Task: skillhost.TaskOptional, Output: skillhost.SchemaOf[struct{}](),
+		Task: skillhost.TaskOptional, Reusable: true, Output: skillhost.SchemaOf[struct{}](),
 		Run: func(*skillhost.Call, struct{}) (any, error) { return struct{}{}, nil },
 	})
 	skillhost.Add(skillhost.Tool[struct {
@@ -105,6 +105,8 @@ func TestADefinitionIsToldAsTheContractHasIt(t *testing.T) {
 	same(t, []bool{hints.ReadOnly.Some(), hints.OpenWorld.Some()}, []bool{true, false})
 	same(t, []bool{hints.Destructive.IsNone(), hints.Idempotent.IsNone()}, []bool{true, true})
 	same(t, told.Task, uint8(1))
+	same(t, told.Meta.Some(), `{"skillhost/reusable":true}`)
+	same(t, specs[0].Meta.IsNone(), true)
 }
 
 func TestWhatIsWrongInADefinitionEndsTheBuild(t *testing.T) {

@@ -64,6 +64,8 @@ export interface Tool<I = Schema> {
   openWorld?: boolean;
   /** A call must be carried out, also when its first attempts fail. */
   durable?: boolean;
+  /** It bears an instance that has served other calls, of whoever they were; where the operator sets `reuse_calls`. */
+  reusable?: boolean;
   /** Whether a call may run as a task; `no` when nothing is said. */
   task?: 'no' | 'optional' | 'required' | 'answered';
   icons?: unknown[];

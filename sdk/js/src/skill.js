@@ -66,7 +66,7 @@ function spec(name, tool) {
     durable: tool.durable ?? false,
     task: tool.task ?? 'no',
     icons: json(tool.icons),
-    meta: json(tool.meta),
+    meta: json(tool.reusable ? { ...tool.meta, 'skillhost/reusable': true } : tool.meta),
   };
 }
 

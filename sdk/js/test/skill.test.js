@@ -23,6 +23,12 @@ test('a definition is told as the contract has it', () => {
   }]);
 });
 
+test('what bears a used instance says so', () => {
+  const meta = (more) => skill({ it: tool(() => {}, more) }).tools.list()[0].meta;
+  assert.equal(meta({ reusable: true, meta: { a: 1 } }), '{"a":1,"skillhost/reusable":true}');
+  assert.equal(meta({ reusable: false }), null);
+});
+
 test('what is wrong in a definition ends the build', () => {
   const run = () => {};
   for (const [definitions, said] of [

@@ -116,6 +116,7 @@ def tool(
     idempotent: bool | None = None,
     open_world: bool | None = None,
     durable: bool = False,
+    reusable: bool = False,
     task: Literal["no", "optional", "required", "answered"] = "no",
     input: dict[str, Any] | None = None,
     output: dict[str, Any] | None = None,
@@ -125,7 +126,8 @@ def tool(
 
     A parameter with a default may be left out; `Annotated[str, "what it is"]` describes one. What is returned: a text is the
     answer's text, None is nothing, anything else is the structured result; a `Failure` is raised. `input` and `output` are
-    for schemas that the hints cannot say.
+    for schemas that the hints cannot say. `reusable`: it bears an instance that has served other calls, of whoever they were,
+    where the operator sets `reuse_calls`.
     """
     options = {key: value for key, value in locals().items() if key != "function"}
 

@@ -70,6 +70,9 @@ def failed(failure: Failure) -> Any:
 def spec(tool: Declared) -> Any:
     """What is told of a tool."""
     types, options = world.types, tool.options
+    meta = options["meta"]
+    if options["reusable"]:
+        meta = {**(meta or {}), "skillhost/reusable": True}
     said = [options[key] for key in ("read_only", "destructive", "idempotent", "open_world")]
     return types.Tool(
         tool.name,
@@ -82,7 +85,7 @@ def spec(tool: Declared) -> Any:
         options["durable"],
         types.TaskSupport[options["task"].upper()],
         None,
-        None if options["meta"] is None else dumps(options["meta"]),
+        None if meta is None else dumps(meta),
     )
 
 

@@ -89,6 +89,18 @@ static sh_outcome relay(sh_call *call) {
     return result ? value_of(call, result) : sh_pass_on(call);
 }
 
+static int calls;
+
+static sh_outcome served(sh_call *call) {
+    double bytes = sh_number(call, "garbage");
+    /* So that no compiler finds out that nobody needs it. */
+    static void *volatile garbage;
+    garbage = bytes < (1u << 30) ? calloc(1, (size_t)bytes + 1) : NULL;
+    if (!garbage) abort();
+    free(garbage);
+    return sh_text(call, "%d", ++calls);
+}
+
 static sh_outcome note(sh_call *call) {
     sh_log(SH_WARN, "%s", sh_string(call, "text"));
     return SH_DONE;
@@ -110,6 +122,9 @@ const sh_tool skillhost_tools[] = {
     {.name = "relay", .description = "Calls another tool.", .run = relay,
      .input = "{\"type\": \"object\", \"properties\": {\"tool\": {\"type\": \"string\"}, \"args\": {\"type\": \"object\"}},"
               " \"required\": [\"tool\", \"args\"]}"},
+    {.name = "served", .description = "Counts the calls that this instance has served.", .read_only = SH_YES, .run = served,
+     .reusable = true,
+     .input = "{\"type\": \"object\", \"properties\": {\"garbage\": {\"type\": \"integer\"}}, \"required\": [\"garbage\"]}"},
     {.name = "note", .description = "Writes a line of the log.", .read_only = SH_YES, .run = note, .input = STRING("text")},
     {0},
 };

@@ -69,6 +69,18 @@ static sh_outcome relay(Call call) {
     return result ? value_of(call, std::move(*result)) : call.pass_on();
 }
 
+static int calls;
+
+static sh_outcome served(Call call) {
+    const double bytes = call.number("garbage");
+    if (bytes > (1 << 30)) std::abort();
+    // So that no compiler finds out that nobody needs it.
+    static const volatile char *volatile garbage;
+    const std::string made(size_t(bytes) + 1, 'x');
+    garbage = made.data();
+    return call.text(std::to_string(++calls));
+}
+
 static sh_outcome note(Call call) {
     skillhost::log(SH_WARN, std::string(call.string("text")));
     return SH_DONE;
@@ -93,6 +105,9 @@ const sh_tool skillhost_tools[] = {
     tool<relay>({.name = "relay", .description = "Calls another tool.",
                  .input = R"({"type": "object", "properties": {"tool": {"type": "string"}, "args": {"type": "object"}},
                               "required": ["tool", "args"]})"}),
+    tool<served>({.name = "served", .description = "Counts the calls that this instance has served.",
+                  .input = R"({"type": "object", "properties": {"garbage": {"type": "integer"}}, "required": ["garbage"]})",
+                  .read_only = SH_YES, .reusable = true}),
     tool<note>({.name = "note", .description = "Writes a line of the log.", .input = STRING("text"), .read_only = SH_YES}),
     {},
 };

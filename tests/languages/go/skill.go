@@ -38,6 +38,15 @@ type relayed struct {
 	Args map[string]any `json:"args"`
 }
 
+type grow struct {
+	Garbage int `json:"garbage"`
+}
+
+var (
+	calls   int
+	garbage []byte
+)
+
 func init() {
 	skillhost.Add(skillhost.Tool[value]{
 		Name: "echo", Description: "Gives back what it is given.", ReadOnly: skillhost.Yes,
@@ -95,6 +104,14 @@ func init() {
 			var result any
 			err := skillhost.CallTool(in.Tool, in.Args, &result)
 			return value{result}, err
+		},
+	})
+	skillhost.Add(skillhost.Tool[grow]{
+		Name: "served", Description: "Counts the calls that this instance has served.", ReadOnly: skillhost.Yes, Reusable: true,
+		Run: func(_ *skillhost.Call, in grow) (any, error) {
+			garbage = make([]byte, in.Garbage)
+			calls++
+			return fmt.Sprint(calls), nil
 		},
 	})
 	skillhost.Add(skillhost.Tool[text]{

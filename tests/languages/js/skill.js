@@ -12,6 +12,7 @@ const failures = {
   'missing-capability': () => Failure.missingCapability('roots'),
 };
 
+let calls = 0;
 export const { tools, undo } = skill({
   echo: {
     description: 'Gives back what it is given.', readOnly: true, input: object({ value: {} }),
@@ -62,6 +63,15 @@ export const { tools, undo } = skill({
   relay: {
     description: 'Calls another tool.', input: object({ tool: string, args: { type: 'object' } }),
     run: ({ tool, args }) => ({ value: host.call(tool, args) }),
+  },
+  served: {
+    description: 'Counts the calls that this instance has served.', readOnly: true, reusable: true,
+    input: object({ garbage: { type: 'integer' } }),
+    run({ garbage }) {
+      new Uint8Array(garbage).fill(1);
+      calls += 1;
+      return String(calls);
+    },
   },
   note: {
     description: 'Writes a line of the log.', readOnly: true, input: object({ text: string }),

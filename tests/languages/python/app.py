@@ -89,6 +89,18 @@ def relay(tool: str, args: dict) -> dict:
     return {"value": host.call(tool, **args)}
 
 
+calls = 0
+
+
+@tool(read_only=True, reusable=True)
+def served(garbage: int) -> str:
+    """Counts the calls that this instance has served."""
+    global calls
+    bytearray(garbage)
+    calls += 1
+    return str(calls)
+
+
 @tool(read_only=True)
 def note(text: str) -> None:
     """Writes a line of the log."""

@@ -12,6 +12,7 @@ const failures: { [kind: string]: () => Failure } = {
   'missing-capability': () => Failure.missingCapability('roots'),
 };
 
+let calls = 0;
 export const { tools, undo } = skill({
   echo: tool({
     description: 'Gives back what it is given.',
@@ -79,6 +80,17 @@ export const { tools, undo } = skill({
     description: 'Calls another tool.',
     input: { type: 'object', properties: { tool: { type: 'string' }, args: { type: 'object' } }, required: ['tool', 'args'] },
     run: ({ tool, args }) => ({ value: host.call(tool, args) }),
+  }),
+  served: tool({
+    description: 'Counts the calls that this instance has served.',
+    readOnly: true,
+    reusable: true,
+    input: { type: 'object', properties: { garbage: { type: 'integer' } }, required: ['garbage'] },
+    run({ garbage }) {
+      new Uint8Array(garbage).fill(1);
+      calls += 1;
+      return String(calls);
+    },
   }),
   note: tool({
     description: 'Writes a line of the log.',

@@ -47,6 +47,13 @@ impl Changes {
 
 impl Drop for Changes {
     fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+impl Changes {
+    /// Tell what was announced.
+    pub(crate) fn tell(&mut self) {
         for change in self.announced.drain() {
             if self.notices.try_send(Notice { skill: self.skill.clone(), change }).is_err() {
                 tracing::warn!(skill = %self.skill, "so many changes are announced that some are not told");

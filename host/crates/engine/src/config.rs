@@ -6,6 +6,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use crate::{
     EngineSettings,
     guest::{LOADING, MAX_DEPTH, UNDOING, slots},
+    park::PLACES,
 };
 
 /// Wasm stack of a call. Deep recursion traps instead of reaching the fibre's guard page.
@@ -41,7 +42,7 @@ pub(crate) fn codegen() -> Config {
 /// The same, with instances taken from a pool.
 pub(crate) fn running(settings: &EngineSettings) -> Config {
     let at_depth = |depth| slots(settings.instances, depth);
-    let instances = (0..=MAX_DEPTH).map(at_depth).fold(LOADING + UNDOING, u32::saturating_add);
+    let instances = (0..=MAX_DEPTH).map(at_depth).fold(LOADING + UNDOING + PLACES, u32::saturating_add);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))

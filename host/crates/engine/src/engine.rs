@@ -233,6 +233,9 @@ impl Engine {
         if let Some(first) = no_tools.first() {
             tracing::info!(skill = %name, first, "not all that it exports can be a tool; `skillhost inspect` tells why");
         }
+        if skill.reuses() && !skill.sandbox.offered.has_reusable() {
+            tracing::warn!(skill = %name, "`reuse_calls` has no effect: no tool of this skill declares that it bears it");
+        }
         Ok(Loaded { digest, interfaces, tools, no_tools, features, skill: Arc::new(skill), cached })
     }
 
@@ -252,7 +255,7 @@ impl Engine {
                 tool.name
             )));
         }
-        skill.sandbox.offered.set(&listed.features);
+        skill.sandbox.offered.set(&listed.tools, &listed.features);
         Ok(listed)
     }
 

@@ -14,7 +14,7 @@ use std::{
 use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Outcome, Report, Usage};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
 };
 use tracing::Instrument as _;
@@ -25,6 +25,7 @@ use crate::{
     changes::Notice,
     epoch::{Ticker, Ticking},
     meter::Meter,
+    park::{MayPark, PLACES, Park, Past},
     sandbox::Sandbox,
     state::State,
     trap,
@@ -50,6 +51,8 @@ pub(crate) fn slots(instances: u32, depth: u32) -> u32 {
     if depth == 0 { instances.max(1) } else { (instances / 4).max(1) }
 }
 
+const PRESENT: &str = "present until its call is over";
+
 /// Where guests run.
 pub(crate) struct Guests {
     engine: wasmtime::Engine,
@@ -59,6 +62,8 @@ pub(crate) struct Guests {
     calls: Vec<Arc<Semaphore>>,
     loads: Arc<Semaphore>,
     undos: Arc<Semaphore>,
+    /// For instances that wait for another call.
+    places: Arc<Semaphore>,
     ticker: Ticker,
     clock: Arc<dyn Clock>,
     notices: mpsc::Sender<Notice>,
@@ -104,6 +109,7 @@ impl Guests {
                 .collect(),
             loads: Arc::new(Semaphore::new(LOADING as usize)),
             undos: Arc::new(Semaphore::new(UNDOING as usize)),
+            places: Arc::new(Semaphore::new(PLACES as usize)),
             clock,
             notices,
         })
@@ -131,11 +137,12 @@ impl Guests {
         }
     }
 
-    /// Queue `work` for a slot and run it in a fresh store.
+    /// Queue `work` for a slot and run it in a fresh store, or in one that waits in `park` for another call.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         sandbox: &Arc<Sandbox>,
         why: For,
+        park: MayPark,
         work: Work<T>,
     ) -> Running<T> {
         let (slots, call) = match why {
@@ -147,27 +154,65 @@ impl Guests {
         // Both are entered where it runs: log lines are told by the call's, which traces have others below.
         let of = call.as_ref().map_or_else(tracing::Span::none, |call| call.span.clone());
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
-        let state = State::new(Arc::clone(sandbox), call, Arc::clone(&self.clock), self.notices.clone());
         let ticking = self.ticker.running();
         let (engine, sandbox, task_meter) = (self.engine.clone(), Arc::clone(sandbox), Arc::clone(&meter));
+        let (clock, notices, places) =
+            (Arc::clone(&self.clock), self.notices.clone(), Arc::clone(&self.places));
         let task = async move {
             // The semaphore is fair and never closed.
             let waiting = slots.acquire_owned().instrument(skillhost_telemetry::span!("slot"));
             let slot = waiting.await.expect("open for the life of the engine");
-            let mut guest = match Metered::new(&engine, state, task_meter, ticking) {
+            let waited = park.as_ref().and_then(|park| park.take(clock.now()));
+            let (store, past) = match (waited, call) {
+                (Some((mut store, past)), Some(call)) => {
+                    store.data_mut().renew(call);
+                    (store, past)
+                }
+                (_, call) => {
+                    let state = State::new(Arc::clone(&sandbox), call, Arc::clone(&clock), notices);
+                    (Store::new(&engine, state), Past::new(clock.now()))
+                }
+            };
+            let mut guest = match Metered::new(store, task_meter, ticking) {
                 Ok(guest) => guest,
                 Err(error) => return Err(Failure::new(FailureKind::Internal, format!("{error:#}"))),
             };
-            let result = work(&mut guest.store).await;
+            let result = work(guest.store.as_mut().expect(PRESENT)).await;
             let result = result.unwrap_or_else(|error| Err(guest.classify(&error)));
             let result = result.map_err(|failure| sandbox.granted.redactor.failure(failure));
-            // The store goes before its slot: a full pool is an error, not a wait.
-            drop(guest);
+            let store = guest.end();
+            let sound = result.is_ok() && store.data().limiter.refused().is_none();
+            // The store goes, or has a place, before its slot does: a full pool is an error, not a wait.
+            let place = park.as_ref().filter(|_| sound).and_then(|_| places.try_acquire_owned().ok());
+            match (park, place) {
+                (Some(park), Some(place)) => wait(&park, store, past, &clock, place),
+                _ => drop(store),
+            }
             drop(slot);
             result
         };
         let runtime = self.runtime.as_ref().expect("present until dropped");
         Running { task: runtime.spawn(task.instrument(tracing::Span::current()).instrument(of)), meter }
+    }
+}
+
+/// Let an instance wait for another call, for as long as it may.
+fn wait(
+    park: &Arc<Park>,
+    store: Store<State>,
+    past: Past,
+    clock: &Arc<dyn Clock>,
+    place: OwnedSemaphorePermit,
+) {
+    if park.put(store, past, clock.now(), place) {
+        let (park, age, clock) = (Arc::downgrade(park), park.age(), Arc::clone(clock));
+        // Nobody may come for it any more.
+        tokio::spawn(async move {
+            tokio::time::sleep(age).await;
+            if let Some(park) = park.upgrade() {
+                park.sweep(clock.now());
+            }
+        });
     }
 }
 
@@ -180,48 +225,56 @@ impl Drop for Guests {
     }
 }
 
-/// A store that tells what it used when it goes away, however that happens.
+/// A store that tells what it used when its call is over, however that happens.
 struct Metered {
-    store: Store<State>,
+    /// Taken when it ends.
+    store: Option<Store<State>>,
     fuel: u64,
     meter: Arc<Meter>,
     _ticking: Ticking,
 }
 
 impl Metered {
-    fn new(
-        engine: &wasmtime::Engine,
-        state: State,
-        meter: Arc<Meter>,
-        ticking: Ticking,
-    ) -> wasmtime::Result<Self> {
-        let sandbox = Arc::clone(&state.sandbox);
-        let limits = &sandbox.limits;
-        let mut store = Store::new(engine, state);
+    fn new(mut store: Store<State>, meter: Arc<Meter>, ticking: Ticking) -> wasmtime::Result<Self> {
+        let limits = &store.data().sandbox.limits;
+        let (fuel, result) = (limits.fuel, limits.result);
         store.limiter(|state| &mut state.limiter);
-        store.set_fuel(limits.fuel)?;
+        store.set_fuel(fuel)?;
         store.fuel_async_yield_interval(Some(FUEL_YIELD))?;
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
-        store.set_hostcall_fuel(limits.result);
+        store.set_hostcall_fuel(result);
         meter.start();
-        Ok(Self { store, fuel: limits.fuel, meter, _ticking: ticking })
+        Ok(Self { store: Some(store), fuel, meter, _ticking: ticking })
     }
 
     fn classify(&self, error: &wasmtime::Error) -> Failure {
-        let state = self.store.data();
+        let state = self.store.as_ref().expect(PRESENT).data();
         let limits = &state.sandbox.limits;
         tracing::debug!(error = %format_args!("{error:?}"), "the guest was ended by the engine");
         trap::classify(error, limits, state.limiter.refused(), state.output.stderr_tail())
+    }
+
+    /// The call is over; what becomes of its store is for others to say.
+    fn end(mut self) -> Store<State> {
+        let mut store = self.stop().expect(PRESENT);
+        store.data_mut().rest();
+        store
+    }
+
+    fn stop(&mut self) -> Option<Store<State>> {
+        let store = self.store.take()?;
+        let left = store.get_fuel().unwrap_or(0);
+        let state = store.data();
+        state.output.finish();
+        self.meter.stop(self.fuel.saturating_sub(left), state.limiter.memory());
+        Some(store)
     }
 }
 
 impl Drop for Metered {
     fn drop(&mut self) {
-        let left = self.store.get_fuel().unwrap_or(0);
-        let state = self.store.data();
-        state.output.finish();
-        self.meter.stop(self.fuel.saturating_sub(left), state.limiter.memory());
+        self.stop();
     }
 }
 

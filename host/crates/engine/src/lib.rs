@@ -23,6 +23,7 @@ mod keyvalue;
 mod limiter;
 mod meter;
 mod output;
+mod park;
 mod plain;
 mod progress;
 mod redact;

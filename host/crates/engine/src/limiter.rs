@@ -38,6 +38,11 @@ impl Limiter {
         self.memory
     }
 
+    /// What was refused to another call counts no longer. Memory stays.
+    pub(crate) fn renew(&mut self) {
+        self.refused = None;
+    }
+
     pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused
     }

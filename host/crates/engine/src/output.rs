@@ -70,14 +70,12 @@ pub(crate) enum Stream {
 
 impl Output {
     pub(crate) fn new(sandbox: Arc<Sandbox>) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            lines_left: sandbox.limits.log_lines,
-            bytes_left: sandbox.limits.log_bytes,
-            sandbox,
-            dropped: Dropped::default(),
-            pending: Default::default(),
-            tail: Vec::new(),
-        })))
+        Self(Arc::new(Mutex::new(Inner::new(sandbox))))
+    }
+
+    /// From now on it is what another call says. Streams that the guest has go on.
+    pub(crate) fn renew(&self) {
+        self.with(|inner| *inner = Inner::new(Arc::clone(&inner.sandbox)));
     }
 
     pub(crate) fn stream(&self, stream: Stream) -> GuestStream {
@@ -126,6 +124,17 @@ impl Output {
 }
 
 impl Inner {
+    fn new(sandbox: Arc<Sandbox>) -> Self {
+        Self {
+            lines_left: sandbox.limits.log_lines,
+            bytes_left: sandbox.limits.log_bytes,
+            sandbox,
+            dropped: Dropped::default(),
+            pending: Default::default(),
+            tail: Vec::new(),
+        }
+    }
+
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         if stream == Stream::Stderr {
             let keep = &bytes[bytes.len().saturating_sub(RAW_TAIL)..];

@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use skillhost_core::{Features, SkillName, TemplateSpec};
+use serde_json::Value;
+use skillhost_core::{Features, SkillName, TemplateSpec, ToolSpec};
 
 use crate::{Limits, grants::open::Granted};
 
@@ -18,25 +19,48 @@ pub(crate) struct Sandbox {
     pub(crate) offered: Arc<Offered>,
 }
 
-/// The resources that a skill has listed last.
+/// What a skill has listed last, as far as calls go by it.
 #[derive(Default)]
-pub(crate) struct Offered(RwLock<Resources>);
+pub(crate) struct Offered(RwLock<Listed>);
 
 #[derive(Default)]
-struct Resources {
+struct Listed {
     uris: HashSet<String>,
     templates: Vec<TemplateSpec>,
+    /// Tools that bear it when an instance has served before.
+    reusable: HashSet<String>,
 }
 
+/// What such a tool says in its `_meta`.
+const REUSABLE: &str = "skillhost/reusable";
+
 impl Offered {
-    pub(crate) fn set(&self, features: &Features) {
+    pub(crate) fn set(&self, tools: &[ToolSpec], features: &Features) {
         let uris = features.resources.iter().map(|resource| resource.uri.clone()).collect();
-        let resources = Resources { uris, templates: features.templates.clone() };
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = resources;
+        let bears = |tool: &&ToolSpec| {
+            tool.meta.as_ref().and_then(|meta| meta.get(REUSABLE)) == Some(&Value::Bool(true))
+        };
+        let reusable = tools.iter().filter(bears).map(|tool| tool.name.to_string()).collect();
+        let listed = Listed { uris, templates: features.templates.clone(), reusable };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = listed;
+    }
+
+    /// Whether a call of this tool may have an instance that has served before.
+    pub(crate) fn is_reusable(&self, tool: &str) -> bool {
+        self.listed().reusable.contains(tool)
+    }
+
+    /// Whether any tool says so.
+    pub(crate) fn has_reusable(&self) -> bool {
+        !self.listed().reusable.is_empty()
+    }
+
+    fn listed(&self) -> RwLockReadGuard<'_, Listed> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn has(&self, uri: &str) -> bool {
-        let offered = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let offered = self.listed();
         offered.uris.contains(uri) || offered.templates.iter().any(|template| template.may_match(uri))
     }
 }

@@ -80,6 +80,10 @@ pub struct Limits {
     pub load_timeout: Duration,
     /// Tools a skill may declare.
     pub max_tools: usize,
+    /// Calls that one instance may serve, one after the other, of tools that declare that they bear it. 1: each has a fresh one.
+    pub reuse_calls: u32,
+    /// How old such an instance may become.
+    pub reuse_age: Duration,
 }
 
 impl Default for Limits {
@@ -94,6 +98,8 @@ impl Default for Limits {
             log_bytes: 64 << 10,
             load_timeout: Duration::from_secs(5),
             max_tools: 256,
+            reuse_calls: 1,
+            reuse_age: Duration::from_secs(60),
         }
     }
 }

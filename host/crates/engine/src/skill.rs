@@ -24,16 +24,18 @@ use crate::{
     },
     convert,
     guest::{CallAttempt, For, Guests, Running},
+    park::{MayPark, Park},
     plain::Plain,
     sandbox::Sandbox,
     state::State,
 };
 
-/// One loaded version of a skill. Holds no guest: each call makes a fresh one.
+/// One loaded version of a skill. Each call makes a fresh guest, but for tools whose instances may serve again.
 pub struct Skill {
     pub(crate) sandbox: Arc<Sandbox>,
+    park: MayPark,
     /// For tools with bounds of their own.
-    by_tool: BTreeMap<String, Arc<Sandbox>>,
+    by_tool: BTreeMap<String, (Arc<Sandbox>, MayPark)>,
     pre: InstancePre<State>,
     exports: Arc<Exports>,
     guests: Arc<Guests>,
@@ -84,7 +86,24 @@ impl Skill {
             resources: resources::GuestIndices::new(&pre).ok(),
             completions: completions::GuestIndices::new(&pre).ok(),
         };
-        Ok(Self { sandbox, by_tool, pre, exports: Arc::new(exports), guests })
+        let park = park(&sandbox);
+        let by_tool = by_tool.into_iter().map(|(tool, sandbox)| {
+            let park = self::park(&sandbox);
+            (tool, (sandbox, park))
+        });
+        Ok(Self { sandbox, park, by_tool: by_tool.collect(), pre, exports: Arc::new(exports), guests })
+    }
+
+    /// Whether an instance of it may serve several calls, as far as its operator says.
+    pub(crate) fn reuses(&self) -> bool {
+        self.park.is_some()
+    }
+
+    /// What a call of `tool` is bound by, and where its instance may come from.
+    fn of(&self, tool: &str) -> (Arc<Sandbox>, MayPark) {
+        let (sandbox, park) =
+            self.by_tool.get(tool).map_or((&self.sandbox, &self.park), |own| (&own.0, &own.1));
+        (Arc::clone(sandbox), park.clone())
     }
 
     /// Whether it can take back what it did.
@@ -99,6 +118,7 @@ impl Skill {
         self.guests.start(
             &self.sandbox,
             For::Loading,
+            None,
             Box::new(move |store| {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
@@ -206,6 +226,12 @@ impl Exports {
     }
 }
 
+/// Where instances wait, if any may.
+fn park(sandbox: &Sandbox) -> MayPark {
+    let limits = &sandbox.limits;
+    (limits.reuse_calls > 1).then(|| Arc::new(Park::new(limits.reuse_calls, limits.reuse_age)))
+}
+
 fn ended<T>(
     result: Result<T, types::Failure>,
     outcome: impl FnOnce(T) -> Result<Outcome, Failure>,
@@ -228,16 +254,25 @@ impl Invoke for Skill {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
         let (pre, exports, clock) =
             (self.pre.clone(), Arc::clone(&self.exports), Arc::clone(self.guests.clock()));
-        let sandbox = Arc::clone(self.by_tool.get(&*call.tool).unwrap_or(&self.sandbox));
+        let (sandbox, park) = self.of(&call.tool);
+        let park = park.filter(|_| *call.target == Target::Tool && sandbox.offered.is_reusable(&call.tool));
+        let reuses = park.is_some();
         Box::new(CallAttempt(self.guests.start(
             &Arc::clone(&sandbox),
             For::Call(call.clone()),
+            park,
             Box::new(move |store| {
                 Box::pin(async move {
                     if let Tools::Plain(plain) = &exports.tools {
                         plain.prepare(store.data_mut(), &call);
                     }
-                    let instance = instantiate(&pre, store).await?;
+                    let instance = match store.data().instance {
+                        Some(instance) => instance,
+                        None => instantiate(&pre, store).await?,
+                    };
+                    if reuses {
+                        store.data_mut().instance = Some(instance);
+                    }
                     let left = call.deadline.saturating_duration_since(clock.now());
                     let context = convert::context(&call, left);
                     let running = exports.run(store, &instance, &context, &call);
@@ -253,11 +288,12 @@ impl Invoke for Skill {
 
     fn undo(&self, undo: Undo) -> Box<dyn Attempt> {
         let (pre, exports) = (self.pre.clone(), Arc::clone(&self.exports));
-        let sandbox = Arc::clone(self.by_tool.get(&*undo.call.tool).unwrap_or(&self.sandbox));
+        let (sandbox, _) = self.of(&undo.call.tool);
         let clock = Arc::clone(self.guests.clock());
         Box::new(CallAttempt(self.guests.start(
             &sandbox,
             For::Undo(undo.call.clone()),
+            None,
             Box::new(move |store: &mut Store<State>| {
                 Box::pin(async move {
                     if let Tools::Plain(plain) = &exports.tools {

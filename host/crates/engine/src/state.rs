@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skillhost_core::{Call, Clock};
 use tokio::sync::mpsc;
 use tracing::Span;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Instance, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::pipe::MemoryInputPipe};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) warnings: Warnings,
     /// What a command reads and writes.
     pub(crate) terminal: Option<Terminal>,
+    /// The instance of this store, where it may serve another call.
+    pub(crate) instance: Option<Instance>,
     // Made on first use: guests that never touch WASI do not pay for it.
     wasi: Option<WasiCtx>,
     http: Hooks,
@@ -61,12 +63,7 @@ impl State {
         Self {
             limiter: Limiter::new(&sandbox.limits),
             output: Output::new(Arc::clone(&sandbox)),
-            http: Hooks::new(
-                call.as_ref().and(sandbox.granted.http.clone()),
-                warnings.clone(),
-                call.as_ref()
-                    .map_or_else(|| (None, Span::none()), |call| (call.meta.clone(), call.span.clone())),
-            ),
+            http: hooks(&sandbox, call.as_ref(), &warnings),
             warnings,
             http_ctx: WasiHttpCtx::new(),
             call,
@@ -78,8 +75,28 @@ impl State {
             sandbox,
             table,
             terminal: None,
+            instance: None,
             wasi: None,
         }
+    }
+
+    /// Make it the state of another call in the same sandbox. What the guest holds stays as it is: it knows it by number.
+    pub(crate) fn renew(&mut self, call: Call) {
+        self.limiter.renew();
+        self.output.renew();
+        self.warnings = Warnings::default();
+        self.http = hooks(&self.sandbox, Some(&call), &self.warnings);
+        self.progress = Throttle::default();
+        self.nested = 0;
+        self.touched = false;
+        self.call = Some(call);
+    }
+
+    /// The call is over, and the instance stays for another.
+    pub(crate) fn rest(&mut self) {
+        self.changes.tell();
+        self.call = None;
+        self.http = hooks(&self.sandbox, None, &self.warnings);
     }
 
     /// Whether the guest may have changed something, as far as the host can see.
@@ -91,6 +108,11 @@ impl State {
     pub(crate) fn granted(&self) -> Option<&Granted> {
         self.call.as_ref().map(|_| &*self.sandbox.granted)
     }
+}
+
+fn hooks(sandbox: &Sandbox, call: Option<&Call>, warnings: &Warnings) -> Hooks {
+    let of = call.map_or_else(|| (None, Span::none()), |call| (call.meta.clone(), call.span.clone()));
+    Hooks::new(call.and(sandbox.granted.http.clone()), warnings.clone(), of)
 }
 
 impl WasiView for State {

@@ -233,6 +233,14 @@ table! {
         max_tools: Option<usize>,
         /// Tools are named `skill_tool`, or just `tool`.
         mount: Option<Mount>,
+        /// Calls that one instance may serve, one after the other, up to 1,000,000, of tools that declare that they bear it. What
+        /// one call leaves in memory the next one finds, whoever calls. By default 1: each call has a fresh instance.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reuse_calls: Option<u32>,
+        /// How old such an instance may become, 1 ms to 24 h. By default 1 min.
+        #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+        #[schemars(schema_with = "duration")]
+        reuse_age: Option<Duration>,
         /// All calls of its tools together: a preset's name or a table. By default off.
         #[serde(skip_serializing_if = "Option::is_none")]
         rate_limit: Option<Named<RateLimit>>,

@@ -27,9 +27,17 @@ pub(super) fn settings(
     let own = own.unwrap_or(&nothing);
     let key = |name| format!("{table}.{name}");
     let said = own.bounds().or(defaults.bounds());
-    let listing = Listing {
+    let built_in = Limits::default();
+    let whole = Whole {
         load_timeout: time(&key("load_timeout"), own.load_timeout.or(defaults.load_timeout))?,
         max_tools: within(&key("max_tools"), own.max_tools.or(defaults.max_tools).expect(SET), 1, 10_000)?,
+        reuse_calls: within(
+            &key("reuse_calls"),
+            own.reuse_calls.unwrap_or(built_in.reuse_calls),
+            1,
+            1_000_000,
+        )?,
+        reuse_age: time(&key("reuse_age"), own.reuse_age.or(Some(built_in.reuse_age)))?,
     };
     let tools = own.tools.iter().map(|(name, tool)| {
         let table = format!("{table}.tools.{name}");
@@ -39,7 +47,7 @@ pub(super) fn settings(
         let settings = ToolSettings {
             enabled: tool.enabled.unwrap_or(true),
             timeout: time(&format!("{table}.timeout"), said.timeout)?,
-            limits: limits(&table, &said, listing, max_memory)?,
+            limits: limits(&table, &said, whole, max_memory)?,
             annotations: Annotations {
                 read_only: tool.read_only,
                 destructive: tool.destructive,
@@ -51,7 +59,7 @@ pub(super) fn settings(
         Ok((name.clone(), settings))
     });
     Ok(SkillSettings {
-        limits: limits(table, &said, listing, max_memory)?,
+        limits: limits(table, &said, whole, max_memory)?,
         timeout: time(&key("timeout"), said.timeout)?,
         mount: match own.mount.or(defaults.mount).expect(SET) {
             raw::Mount::Prefixed => Mount::Prefixed,
@@ -66,14 +74,16 @@ pub(super) fn settings(
     })
 }
 
-/// Bounds of loading, which a tool cannot have for itself.
+/// Bounds that a tool cannot have for itself.
 #[derive(Clone, Copy)]
-struct Listing {
+struct Whole {
     load_timeout: std::time::Duration,
     max_tools: usize,
+    reuse_calls: u32,
+    reuse_age: std::time::Duration,
 }
 
-fn limits(table: &str, said: &Bounds, listing: Listing, max_memory: usize) -> Result<Limits, ConfigError> {
+fn limits(table: &str, said: &Bounds, whole: Whole, max_memory: usize) -> Result<Limits, ConfigError> {
     let key = |name| format!("{table}.{name}");
     let memory = bytes(&key("memory"), said.memory, 1 << 16, 4 << 30)?;
     if memory > max_memory {
@@ -92,7 +102,9 @@ fn limits(table: &str, said: &Bounds, listing: Listing, max_memory: usize) -> Re
         result: bytes(&key("result"), said.result, 1 << 10, 1 << 30)?,
         log_lines: said.log_lines.expect(SET),
         log_bytes: bytes(&key("log_bytes"), said.log_bytes, 0, 1 << 30)?,
-        load_timeout: listing.load_timeout,
-        max_tools: listing.max_tools,
+        load_timeout: whole.load_timeout,
+        max_tools: whole.max_tools,
+        reuse_calls: whole.reuse_calls,
+        reuse_age: whole.reuse_age,
     })
 }

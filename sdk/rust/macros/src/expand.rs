@@ -34,6 +34,10 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
     let open_world = optional(options.open_world.as_ref());
     let durable = options.durable.unwrap_or(false);
     let task = options.task.clone().unwrap_or_else(|| Ident::new("No", Span::call_site()));
+    let meta = match options.reusable {
+        Some(true) => optional(Some(&r#"{"skillhost/reusable":true}"#.to_owned())),
+        _ => quote!(::std::option::Option::None),
+    };
     let undoable = options.undo.is_some();
     let undo = options.undo.as_ref().map(|function| {
         quote! {
@@ -82,7 +86,7 @@ pub(crate) fn tool(options: &Options, function: &ItemFn) -> Result<TokenStream> 
                         durable: #durable,
                         task: ::skillhost_sdk::TaskSupport::#task,
                         icons: ::std::option::Option::None,
-                        meta: ::std::option::Option::None,
+                        meta: #meta,
                     }
                 }
 

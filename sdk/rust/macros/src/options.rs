@@ -3,8 +3,18 @@ use syn::meta::{ParseNestedMeta, parser};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Error, Ident, LitBool, LitStr, Path, Result, Token};
 
-const OPTIONS: [&str; 9] =
-    ["read_only", "destructive", "idempotent", "open_world", "durable", "task", "title", "name", "undo"];
+const OPTIONS: [&str; 10] = [
+    "read_only",
+    "destructive",
+    "idempotent",
+    "open_world",
+    "durable",
+    "reusable",
+    "task",
+    "title",
+    "name",
+    "undo",
+];
 
 /// The words for `task`, and what the contract's bindings call them.
 const TASK: [(&str, &str); 4] =
@@ -29,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) idempotent: Option<bool>,
     pub(crate) open_world: Option<bool>,
     pub(crate) durable: Option<bool>,
+    pub(crate) reusable: Option<bool>,
     /// A variant of `TaskSupport`.
     pub(crate) task: Option<Ident>,
     pub(crate) title: Option<String>,
@@ -53,6 +64,7 @@ impl Options {
             "idempotent" => self.idempotent.replace(flag(meta)?).is_some(),
             "open_world" => self.open_world.replace(flag(meta)?).is_some(),
             "durable" => self.durable.replace(flag(meta)?).is_some(),
+            "reusable" => self.reusable.replace(flag(meta)?).is_some(),
             "task" => self.task.replace(task(&meta.value()?.parse()?)?).is_some(),
             "title" => self.title.replace(meta.value()?.parse::<LitStr>()?.value()).is_some(),
             "name" => self.name.replace(checked_name(meta.value()?.parse()?)?).is_some(),

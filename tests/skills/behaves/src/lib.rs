@@ -2,7 +2,11 @@
 //! come of it.
 #![cfg(target_family = "wasm")]
 
-use std::time::Duration;
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use serde_json::Value;
 use skillhost_sdk::{Undo, keyvalue, prelude::*};
@@ -143,4 +147,19 @@ fn note(args: Text) {
     log::warn(args.text);
 }
 
-skillhost_sdk::skill!(tools: [echo, say, fail, steps, setting, get, ask, relay, note], undoable: [put]);
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Deserialize, JsonSchema)]
+struct Grow {
+    /// Bytes to leave behind.
+    garbage: usize,
+}
+
+/// Counts the calls that this instance has served.
+#[tool(read_only, reusable)]
+fn served(args: Grow) -> String {
+    black_box(vec![1_u8; args.garbage]);
+    (CALLS.fetch_add(1, Ordering::Relaxed) + 1).to_string()
+}
+
+skillhost_sdk::skill!(tools: [echo, say, fail, steps, setting, get, ask, relay, note, served], undoable: [put]);

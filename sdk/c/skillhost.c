@@ -24,11 +24,49 @@ char *sh_copy_n(const void *bytes, size_t count) {
 
 char *sh_copy(const char *text) { return text ? sh_copy_n(text, strlen(text)) : NULL; }
 
+_Noreturn static void give_up(const char *why) {
+    fprintf(stderr, "%s\n", why);
+    abort();
+}
+
 char *sh_print(const cJSON *value) {
-    char *text = cJSON_PrintUnformatted(value);
-    if (!text) abort();
+    char *text = value ? cJSON_PrintUnformatted(value) : NULL;
+    if (!text) give_up("a JSON value was to be written that is none");
+    return sh_valid(text, strlen(text));
+}
+
+/* How many bytes the character at `text` has; 0 where it is none. After RFC 3629, section 4. */
+static size_t character(const unsigned char *text, size_t bytes) {
+    unsigned char first = text[0], low = 0x80, high = 0xbf;
+    if (first < 0x80) return 1;
+    size_t length = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (length == 0 || length > bytes) return 0;
+    if (first == 0xe0) low = 0xa0;
+    if (first == 0xed) high = 0x9f;
+    if (first == 0xf0) low = 0x90;
+    if (first == 0xf4) high = 0x8f;
+    for (size_t n = 1; n < length; n++, low = 0x80, high = 0xbf)
+        if (text[n] < low || text[n] > high) return 0;
+    return length;
+}
+
+char *sh_valid(char *text, size_t bytes) {
+    for (size_t n = 0; n < bytes;) {
+        size_t length = character((const unsigned char *)text + n, bytes - n);
+        if (length == 0) text[n] = '?';
+        n += length ? length : 1;
+    }
     return text;
 }
+
+/* Whether a text of the JSON has a zero: an escape, since a zero itself would end the JSON. */
+static bool has_zero(const char *json) {
+    for (const char *at = json; (at = strchr(at, '\\')) != NULL; at += 2)
+        if (strncmp(at + 1, "u0000", 5) == 0) return true;
+    return false;
+}
+
+cJSON *sh_parse(const char *json) { return has_zero(json) ? NULL : cJSON_Parse(json); }
 
 static char *formatted(const char *format, va_list args) {
     va_list again;
@@ -38,7 +76,7 @@ static char *formatted(const char *format, va_list args) {
     if (bytes < 0) abort();
     char *text = sh_alloc((size_t)bytes + 1);
     vsnprintf(text, (size_t)bytes + 1, format, args);
-    return text;
+    return sh_valid(text, (size_t)bytes);
 }
 
 /* Put `value`, which is taken over, in the place of what is there. */
@@ -52,6 +90,34 @@ static void put_json(cJSON **place, cJSON *value) {
     *place = value;
 }
 
+/* ---- What failed last ---- */
+
+static struct {
+    sh_host_error error;
+    char *message;
+} last;
+
+const sh_host_error *sh_error(void) { return &last.error; }
+
+/* Nothing has failed. */
+static void begin(void) {
+    put(&last.message, NULL);
+    last.error = (sh_host_error){0};
+}
+
+bool sh_refuse(const char *kind, const char *message) {
+    put(&last.message, sh_copy(message));
+    last.error = (sh_host_error){.kind = kind, .message = last.message};
+    return false;
+}
+
+bool sh_refuse_failure(enum sh_kind kind, const char *message, uint64_t retry_after_ms) {
+    sh_refuse(sh_kinds[kind], message);
+    last.error.failure = true;
+    last.error.retry_after_ms = retry_after_ms;
+    return false;
+}
+
 /* ---- A call ---- */
 
 struct sh_call *sh_call_new(const sh_context *context, const char *args, const char *meta, cJSON *answers) {
@@ -61,9 +127,11 @@ struct sh_call *sh_call_new(const sh_context *context, const char *args, const c
     call->context.correlation_id = sh_copy(context->correlation_id);
     call->context.caller = sh_copy(context->caller);
     call->args_text = sh_copy(args ? args : "{}");
-    call->args = cJSON_Parse(call->args_text);
-    /* The host has parsed it: there is no memory for it, or it is deeper than can be. */
-    if (!call->args) abort();
+    bool zero = has_zero(call->args_text);
+    call->args = zero ? cJSON_CreateObject() : cJSON_Parse(call->args_text);
+    /* The host has parsed it. */
+    if (!call->args) give_up("there is no memory for the arguments");
+    if (zero) sh_invalid_input(call, "the arguments hold a zero character, which this tool cannot take");
     if (meta) call->meta = cJSON_Parse(meta);
     call->context.meta = call->meta;
     call->answers = answers ? answers : cJSON_CreateObject();
@@ -79,21 +147,22 @@ const sh_tool *sh_tool_named(const char *name) {
 static sh_outcome settled(struct sh_call *call, sh_outcome outcome) {
     if (call->failed) return SH_FAILED;
     if (call->questions) return SH_ASKED;
-    if (outcome != SH_DONE) {
-        fprintf(stderr, "a tool ended with a failure or a question, and told none\n");
-        abort();
-    }
+    if (outcome != SH_DONE) give_up("a tool ended with a failure or a question, and told none");
     return SH_DONE;
 }
 
 sh_outcome sh_run(struct sh_call *call, const char *name) {
     const sh_tool *tool = sh_tool_named(name);
+    begin();
+    if (call->failed) return SH_FAILED;
     if (!tool) return sh_permanent(call, "there is no tool %s", name);
     return settled(call, tool->run(call));
 }
 
 sh_outcome sh_undo(struct sh_call *call, const char *name, const char *token, bool force) {
     const sh_tool *tool = sh_tool_named(name);
+    begin();
+    if (call->failed) return SH_FAILED;
     if (!tool || !tool->undo) return sh_permanent(call, "%s takes nothing back", name);
     cJSON *known = token ? cJSON_Parse(token) : NULL;
     if (token && !known) abort();
@@ -161,7 +230,7 @@ static struct sh_block *block(sh_call *call, enum sh_content content, char *data
 }
 
 sh_outcome sh_text_n(sh_call *call, const char *text, size_t bytes) {
-    block(call, SH_CONTENT_TEXT, sh_copy_n(text, bytes), bytes);
+    block(call, SH_CONTENT_TEXT, sh_valid(sh_copy_n(text, bytes), bytes), bytes);
     return SH_DONE;
 }
 
@@ -188,7 +257,7 @@ sh_outcome sh_no(sh_call *call, const char *format, ...) {
 }
 
 sh_outcome sh_json_text(sh_call *call, const char *json) {
-    put(&call->structured, sh_copy(json));
+    put(&call->structured, sh_valid(sh_copy(json), strlen(json)));
     return SH_DONE;
 }
 
@@ -273,38 +342,50 @@ sh_outcome sh_missing_capability(sh_call *call, const char *feature) {
 
 /* ---- The host ---- */
 
-static struct {
-    sh_host_error error;
-    char *kind, *message;
-} last;
-
-const sh_host_error *sh_error(void) { return &last.error; }
-
-bool sh_refuse(const char *kind, const char *message, bool failure) {
-    put(&last.kind, sh_copy(kind));
-    put(&last.message, sh_copy(message));
-    last.error = (sh_host_error){.kind = last.kind, .message = last.message, .failure = failure};
-    return false;
-}
-
 sh_outcome sh_pass_on(sh_call *call) {
-    for (size_t kind = 0; last.error.failure && kind < sizeof sh_kinds / sizeof *sh_kinds; kind++) {
-        if (strcmp(sh_kinds[kind], last.error.kind) != 0) continue;
-        if (kind == SH_KIND_MISSING_CAPABILITY) return sh_missing_capability(call, last.error.message);
-        return fail(call, (enum sh_kind)kind, sh_copy(last.error.message));
+    const sh_host_error *error = &last.error;
+    if (!error->kind) give_up("there is nothing to pass on: nothing failed");
+    if (!error->failure) {
+        if (strcmp(error->kind, "unavailable") == 0) return sh_transient(call, 0, "%s", error->message);
+        if (strcmp(error->kind, "ended") != 0) return sh_permanent(call, "%s", error->message);
+        give_up(error->message);
     }
-    fprintf(stderr, "%s: %s\n", last.error.kind ? last.error.kind : "no error", last.error.message ? last.error.message : "");
-    abort();
+    size_t kind = SH_KIND_INVALID_INPUT;
+    while (strcmp(sh_kinds[kind], error->kind) != 0) kind++;
+    if (kind == SH_KIND_MISSING_CAPABILITY) return sh_missing_capability(call, error->message);
+    if (!call->failed) call->failure.retry_after_ms = error->retry_after_ms;
+    return fail(call, (enum sh_kind)kind, sh_copy(error->message));
 }
 
-void sh_progress(double done, double total, const char *message) { world_progress(done, total, message); }
+void sh_progress(double done, double total, const char *message) {
+    char *said = message ? sh_valid(sh_copy(message), strlen(message)) : NULL;
+    world_progress(done, total, said);
+    free(said);
+}
+
 bool sh_cancelled(void) { return world_cancelled(); }
-bool sh_tools_changed(void) { return world_changed('t'); }
-bool sh_prompts_changed(void) { return world_changed('p'); }
-bool sh_resources_changed(void) { return world_changed('r'); }
-bool sh_resource_updated(const char *uri) { return world_resource_updated(uri); }
+bool sh_tools_changed(void) {
+    begin();
+    return world_changed('t');
+}
+
+bool sh_prompts_changed(void) {
+    begin();
+    return world_changed('p');
+}
+
+bool sh_resources_changed(void) {
+    begin();
+    return world_changed('r');
+}
+
+bool sh_resource_updated(const char *uri) {
+    begin();
+    return world_resource_updated(uri);
+}
 
 bool sh_prepare_undo(const cJSON *token) {
+    begin();
     char *text = sh_print(token);
     bool kept = world_prepare_undo(text);
     free(text);
@@ -312,6 +393,7 @@ bool sh_prepare_undo(const cJSON *token) {
 }
 
 cJSON *sh_call_tool(const char *name, const cJSON *args) {
+    begin();
     char *given = args ? sh_print(args) : NULL, *structured = NULL, *text = NULL;
     bool is_error = false;
     cJSON *result = NULL;
@@ -320,11 +402,11 @@ cJSON *sh_call_tool(const char *name, const cJSON *args) {
             size_t bytes = strlen(name) + strlen(text) + sizeof " answers no: ";
             char *message = sh_alloc(bytes);
             snprintf(message, bytes, "%s answers no: %s", name, text);
-            sh_refuse(sh_kinds[SH_KIND_PERMANENT], message, true);
+            sh_refuse_failure(SH_KIND_PERMANENT, message, 0);
             free(message);
         } else {
-            result = structured ? cJSON_Parse(structured) : cJSON_CreateString(text);
-            if (!result) abort();
+            result = structured ? sh_parse(structured) : cJSON_CreateString(text);
+            if (!result) sh_refuse("other", "the tool's result cannot be read: it holds a zero character, or is too large");
         }
     }
     free(given);
@@ -335,31 +417,51 @@ cJSON *sh_call_tool(const char *name, const cJSON *args) {
 
 const char *sh_config(const char *key) {
     static char *value;
+    begin();
     put(&value, NULL);
     return world_config(key, &value) ? value : NULL;
 }
 
-cJSON *sh_all_config(void) { return world_all_config(); }
+cJSON *sh_all_config(void) {
+    begin();
+    return world_all_config();
+}
 
 const char *sh_secret(const char *name) {
     static char *value;
+    begin();
     put(&value, world_secret(name));
     return value;
 }
 
-char *sh_store_get(const char *key, size_t *bytes, bool *found) {
-    char *value = NULL;
+bool sh_store_get(const char *key, char **value, size_t *bytes) {
     size_t count = 0;
-    if (!world_store_get(key, &value, &count)) value = NULL;
+    *value = NULL;
+    begin();
+    bool done = world_store_get(key, value, &count);
     if (bytes) *bytes = count;
-    if (found) *found = value != NULL;
-    return value;
+    return done;
 }
 
-bool sh_store_set(const char *key, const void *value, size_t bytes) { return world_store_set(key, value, bytes); }
-bool sh_store_delete(const char *key) { return world_store_delete(key); }
-bool sh_store_has(const char *key, bool *has) { return world_store_has(key, has); }
-cJSON *sh_store_keys(void) { return world_store_keys(); }
+bool sh_store_set(const char *key, const void *value, size_t bytes) {
+    begin();
+    return world_store_set(key, value, bytes);
+}
+
+bool sh_store_delete(const char *key) {
+    begin();
+    return world_store_delete(key);
+}
+
+bool sh_store_has(const char *key, bool *has) {
+    begin();
+    return world_store_has(key, has);
+}
+
+cJSON *sh_store_keys(void) {
+    begin();
+    return world_store_keys();
+}
 
 void sh_log(sh_level level, const char *format, ...) {
     va_list args;
@@ -381,7 +483,7 @@ static const cJSON *ask(sh_call *call, const char *key, bool can, const char *fe
         return NULL;
     }
     if (!call->questions) call->questions = cJSON_CreateObject();
-    if (cJSON_HasObjectItem(call->questions, key)) return NULL;
+    if (cJSON_GetObjectItemCaseSensitive(call->questions, key)) return NULL;
     cJSON *question = cJSON_AddObjectToObject(call->questions, key);
     cJSON_AddStringToObject(question, "ask", kind);
     cJSON_AddStringToObject(question, "message", message);
@@ -399,7 +501,7 @@ const cJSON *sh_ask_url(sh_call *call, const char *key, const char *message, con
 
 const cJSON *sh_ask_model(sh_call *call, const char *key, const char *request) {
     cJSON *parsed = cJSON_Parse(request);
-    bool tools = cJSON_HasObjectItem(parsed, "tools");
+    bool tools = cJSON_GetObjectItemCaseSensitive(parsed, "tools") != NULL;
     cJSON_Delete(parsed);
     bool can = tools ? call->context.sampling_tools : call->context.sampling;
     return ask(call, key, can, tools ? "sampling.tools" : "sampling", "model", "", request);

@@ -10,7 +10,8 @@
  *         {0},
  *     };
  *
- * Texts are UTF-8 and end with a zero. What a function gives as `const` belongs to the call, or to the next use of that function.
+ * Texts are UTF-8 and end with a zero; bytes that are no UTF-8 go out as "?". Arguments with a zero in a text ("\\u0000") are refused
+ * before a tool is called, since no C string holds them. What a function gives as `const` belongs to the call, or to the next use of that function.
  * JSON is cJSON's. There is no memory to be had: the program ends.
  */
 #ifndef SKILLHOST_H
@@ -103,7 +104,7 @@ bool sh_bool(const sh_call *call, const char *key);
 
 sh_outcome sh_text(sh_call *call, const char *format, ...) SH_PRINTF(2, 3);
 sh_outcome sh_text_n(sh_call *call, const char *text, size_t bytes);
-/* The structured result. Takes `value` over. */
+/* The structured result. Takes `value` over, which must not be NULL. */
 sh_outcome sh_json(sh_call *call, cJSON *value);
 /* The same, as a text that is JSON. */
 sh_outcome sh_json_text(sh_call *call, const char *json);
@@ -138,11 +139,13 @@ typedef struct {
     const char *kind; /* not-offered, denied, invalid, unavailable, ended, other; or a failure's, of another tool */
     const char *message;
     bool failure; /* another tool's, which says that nothing took effect */
+    uint64_t retry_after_ms; /* of another tool's transient failure, or 0 */
 } sh_host_error;
 
-/* Why the last of the functions below failed. */
+/* Why the last one of the functions below failed; `kind` is NULL when it did not. */
 const sh_host_error *sh_error(void);
-/* Another tool's failure as one's own. Anything else ends the program, as nobody knows what took effect. */
+/* What sh_error tells as one's own failure: another tool's as it is, and what the host refused, which did not happen, as permanent
+ * (transient where it is `unavailable`). Anything else ends the program, as nobody knows what took effect. */
 sh_outcome sh_pass_on(sh_call *call);
 
 /* How far the call is. `done` must grow; `total` 0 and `message` NULL are left out. Cheap. */
@@ -167,9 +170,8 @@ bool sh_resources_changed(void);
 bool sh_resource_updated(const char *uri);
 
 /* The skill's own values, which stay over calls and restarts. */
-/* A value, to be freed by the caller, with a zero behind it; NULL where there is none, with *found false, or when it fails. `bytes`
- * and `found` may be NULL. */
-char *sh_store_get(const char *key, size_t *bytes, bool *found);
+/* *value is to be freed by the caller, and has a zero behind it; NULL where there is none. `bytes` may be NULL. */
+bool sh_store_get(const char *key, char **value, size_t *bytes);
 bool sh_store_set(const char *key, const void *value, size_t bytes);
 bool sh_store_delete(const char *key);
 bool sh_store_has(const char *key, bool *has);

@@ -11,6 +11,7 @@
 #ifndef SKILLHOST_HPP
 #define SKILLHOST_HPP
 
+#include <concepts>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -25,12 +26,15 @@ namespace skillhost {
 class Json {
 public:
     Json() : value(cJSON_CreateNull()) {}
-    explicit Json(cJSON *taken) : value(taken) {}
+    // Whose it becomes is to be said: see take and copy.
+    template <typename T>
+    Json(T *) = delete;
     Json(const char *text) : value(cJSON_CreateString(text)) {}
     Json(const std::string &text) : value(cJSON_CreateString(text.c_str())) {}
     Json(double number) : value(cJSON_CreateNumber(number)) {}
-    Json(int number) : value(cJSON_CreateNumber(number)) {}
-    Json(bool truth) : value(cJSON_CreateBool(truth)) {}
+    Json(std::string_view text) : Json(std::string(text)) {}
+    template <std::integral T>
+    Json(T number) : value(std::same_as<T, bool> ? cJSON_CreateBool(number) : cJSON_CreateNumber(double(number))) {}
     Json(const Json &other) : value(cJSON_Duplicate(other.value, true)) {}
     Json(Json &&other) noexcept : value(std::exchange(other.value, nullptr)) {}
     Json &operator=(Json other) noexcept {
@@ -39,13 +43,21 @@ public:
     }
     ~Json() { cJSON_Delete(value); }
 
-    static Json object() { return Json(cJSON_CreateObject()); }
-    static Json array() { return Json(cJSON_CreateArray()); }
+    // A value that is nobody else's, from here on this one's.
+    static Json take(cJSON *value) {
+        Json json;
+        std::swap(json.value, value);
+        cJSON_Delete(value);
+        return json;
+    }
+    // A copy of a value that stays somebody else's; null where there is none.
+    static Json copy(const cJSON *value) { return value ? take(cJSON_Duplicate(value, true)) : Json(); }
+    static Json object() { return take(cJSON_CreateObject()); }
+    static Json array() { return take(cJSON_CreateArray()); }
     // None where the text is no JSON.
     static std::optional<Json> parse(const std::string &text) {
         cJSON *parsed = cJSON_Parse(text.c_str());
-        if (!parsed) return std::nullopt;
-        return Json(parsed);
+        return parsed ? std::optional(take(parsed)) : std::nullopt;
     }
 
     // A member of an object, in the place of the one that is there.
@@ -142,20 +154,22 @@ inline std::optional<std::string> secret(const char *name) {
 }
 inline std::optional<Json> call_tool(const char *name, const Json &args) {
     cJSON *result = sh_call_tool(name, args.get());
-    return result ? std::optional<Json>(Json(result)) : std::nullopt;
+    return result ? std::optional(Json::take(result)) : std::nullopt;
 }
 inline bool prepare_undo(const Json &token) { return sh_prepare_undo(token.get()); }
 inline void log(sh_level level, const std::string &message) { sh_log(level, "%s", message.c_str()); }
 
 // The skill's own values, which stay over calls and restarts.
 namespace store {
-inline std::optional<std::string> get(const char *key) {
+// `value` is none where there is none.
+inline bool get(const char *key, std::optional<std::string> &value) {
     size_t bytes = 0;
-    char *value = sh_store_get(key, &bytes, nullptr);
-    if (!value) return std::nullopt;
-    std::string kept(value, bytes);
-    std::free(value);
-    return kept;
+    char *found = nullptr;
+    value.reset();
+    if (!sh_store_get(key, &found, &bytes)) return false;
+    if (found) value.emplace(found, bytes);
+    std::free(found);
+    return true;
 }
 inline bool set(const char *key, std::string_view value) { return sh_store_set(key, value.data(), value.size()); }
 inline bool remove(const char *key) { return sh_store_delete(key); }

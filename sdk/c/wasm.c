@@ -52,7 +52,7 @@ static cJSON *json(const text_t *text) {
 
 static bool refused_by(const char *kind, const text_t *why) {
     char *message = kept(why);
-    sh_refuse(kind, message, false);
+    sh_refuse(kind, message);
     free(message);
     return false;
 }
@@ -66,14 +66,19 @@ static bool refused(skillhost_skill_host_host_error_t *error) {
 
 static bool failed(const skillhost_skill_types_failure_t *failure) {
     const text_t *why = &failure->val.permanent;
-    if (failure->tag == SKILLHOST_SKILL_TYPES_FAILURE_TRANSIENT) why = &failure->val.transient.message;
+    uint64_t retry_after_ms = 0;
+    if (failure->tag == SKILLHOST_SKILL_TYPES_FAILURE_TRANSIENT) {
+        const skillhost_skill_types_transient_t *transient = &failure->val.transient;
+        why = &transient->message;
+        if (transient->retry_after_ms.is_some) retry_after_ms = transient->retry_after_ms.val;
+    }
     if (failure->tag == SKILLHOST_SKILL_TYPES_FAILURE_MISSING_CAPABILITY) {
         const component_list_string_t *features = &failure->val.missing_capability;
         static const text_t none;
         why = features->len ? &features->ptr[0] : &none;
     }
     char *message = kept(why);
-    sh_refuse(sh_kinds[failure->tag], message, true);
+    sh_refuse_failure((enum sh_kind)failure->tag, message, retry_after_ms);
     free(message);
     return false;
 }
@@ -188,9 +193,9 @@ char *world_secret(const char *name) {
 
 static bool unkept(wasi_keyvalue_store_error_t *error) {
     switch (error->tag) {
-    case WASI_KEYVALUE_STORE_ERROR_NO_SUCH_STORE: sh_refuse("not-offered", "there is no such store", false); break;
+    case WASI_KEYVALUE_STORE_ERROR_NO_SUCH_STORE: sh_refuse("not-offered", "there is no such store"); break;
     case WASI_KEYVALUE_STORE_ERROR_ACCESS_DENIED:
-        sh_refuse("denied", "the key-value bucket was not granted", false);
+        sh_refuse("denied", "the key-value bucket was not granted");
         break;
     default: refused_by("other", &error->val.other);
     }

@@ -55,8 +55,14 @@ void *sh_alloc(size_t bytes);
 char *sh_copy(const char *text);
 char *sh_copy_n(const void *bytes, size_t count);
 char *sh_print(const cJSON *value);
-/* Why what follows failed. Gives false. */
-bool sh_refuse(const char *kind, const char *message, bool failure);
+/* A text that is JSON; NULL where it is none, or has a zero in a text. */
+cJSON *sh_parse(const char *json);
+/* Replace what is no UTF-8. Gives `text`. */
+char *sh_valid(char *text, size_t bytes);
+/* Why something failed. Gives false. */
+bool sh_refuse(const char *kind, const char *message);
+/* The same, by a failure of another tool. */
+bool sh_refuse_failure(enum sh_kind kind, const char *message, uint64_t retry_after_ms);
 
 /* What the host does. Those that give something fail with NULL, or false, after sh_refuse. What they give is allocated. */
 void world_progress(double done, double total, const char *message);

@@ -37,10 +37,28 @@ type Question struct{ ask types.Ask }
 
 // FormOf asks for a form. Its schema is an object's whose properties are primitives; [SchemaOf] makes one of a struct.
 func FormOf(message string, schema Schema) Question {
-	fields := maps.Clone(schema)
-	// Clients take no such word in a form.
-	delete(fields, "additionalProperties")
-	return Question{types.MakeAskForm(types.Form{Message: message, Schema: text(fields)})}
+	form := maps.Clone(schema)
+	// Clients take no such words in a form.
+	delete(form, "additionalProperties")
+	if properties, ok := form["properties"].(Schema); ok {
+		plain := Schema{}
+		for name, property := range properties {
+			plain[name] = notNull(property)
+		}
+		form["properties"] = plain
+	}
+	return Question{types.MakeAskForm(types.Form{Message: message, Schema: text(form)})}
+}
+
+// notNull is what orNull was made of.
+func notNull(schema any) any {
+	of, ok := schema.(Schema)
+	if kinds, two := of["type"].([]string); ok && two && len(kinds) == 2 && kinds[1] == "null" {
+		of = maps.Clone(of)
+		of["type"] = kinds[0]
+		return of
+	}
+	return schema
 }
 
 // PageOf asks to open a page; id names this question among all.

@@ -3,6 +3,7 @@ package skillhost
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	wit "skillhost/internal/wit/types"
 )
@@ -19,8 +20,11 @@ func named(text string) wit.Option[string] {
 	if text == "" {
 		return wit.None[string]()
 	}
-	return wit.Some(text)
+	return wit.Some(valid(text))
 }
+
+// valid is a text that may cross to the host: what is no UTF-8 would end the instance.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // written is a value as JSON, where there is one.
 func written(value any, there bool) wit.Option[string] {

@@ -26,7 +26,8 @@ const (
 )
 
 // Failure is a call that failed, with the promise that nothing took effect. It may be wrapped: the message is then the
-// whole. Any other error that a tool returns ends the instance, and the host takes the effect for unknown.
+// whole. So does a [HostError], since what the host refuses does not happen: Unavailable is transient, the others are permanent.
+// Any other error that a tool returns ends the instance, and the host takes the effect for unknown.
 type Failure struct {
 	Kind    Kind
 	Message string
@@ -73,11 +74,18 @@ func failure(kind Kind, format string, args []any) *Failure {
 
 // failed is the failure in an error; what is none ends the instance.
 func failed(err error) types.Failure {
+	message := valid(err.Error())
 	var f *Failure
+	var refused *HostError
+	if errors.As(err, &refused) && refused.Kind != "ended" {
+		if refused.Kind == "unavailable" {
+			return types.MakeFailureTransient(types.Transient{Message: message, RetryAfterMs: optional[uint64](nil)})
+		}
+		return types.MakeFailurePermanent(message)
+	}
 	if !errors.As(err, &f) {
 		panic(err)
 	}
-	message := err.Error()
 	switch f.Kind {
 	case KindInvalidInput:
 		return types.MakeFailureInvalidInput(message)

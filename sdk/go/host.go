@@ -17,7 +17,7 @@ func Progress(done, total float64, message string) {
 		known = &total
 	}
 	var said *string
-	if message != "" {
+	if message = valid(message); message != "" {
 		said = &message
 	}
 	world.The().Progress(done, known, said)
@@ -90,8 +90,15 @@ var Store store
 
 type store struct{}
 
-// Get is a value, and whether there is one.
-func (store) Get(key string) (value []byte, found bool, err error) { return world.The().Get(key) }
+// Get is a value, and whether there is one; nil where there is none.
+func (store) Get(key string) (value []byte, found bool, err error) {
+	value, found, err = world.The().Get(key)
+	if found && value == nil {
+		// So that nil says the same as found.
+		value = []byte{}
+	}
+	return value, found, err
+}
 
 // Set keeps a value. It is on disk when this returns.
 func (store) Set(key string, value []byte) error { return world.The().Set(key, value) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"time"
 
 	"skillhost/internal/world"
 )
@@ -25,7 +26,12 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 	var words slog.Handler = slog.NewTextHandler(&line, &slog.HandlerOptions{
 		Level: slog.LevelDebug - 4,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-			if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
+			if len(groups) > 0 {
+				return attr
+			}
+			// The host knows them, or they are written already; others of these names are the caller's own.
+			_, isLevel := attr.Value.Any().(slog.Level)
+			if attr.Key == slog.LevelKey && isLevel || attr.Key == slog.MessageKey && attr.Value.String() == "" {
 				return slog.Attr{}
 			}
 			return attr
@@ -35,14 +41,14 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 		words = with(words)
 	}
 	message := record.Message
-	record.Message = ""
+	record.Message, record.Time = "", time.Time{}
 	if err := words.Handle(ctx, record); err != nil {
 		return err
 	}
 	if attrs := strings.TrimSpace(line.String()); attrs != "" {
 		message += " " + attrs
 	}
-	world.The().Log(level(record.Level), message)
+	world.The().Log(level(record.Level), valid(message))
 	return nil
 }
 

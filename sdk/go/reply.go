@@ -27,7 +27,7 @@ func SayNo(text string) *Reply {
 }
 
 // Text adds a text, for people and models.
-func (r *Reply) Text(text string) *Reply { return r.add(types.MakeContentText(text)) }
+func (r *Reply) Text(text string) *Reply { return r.add(types.MakeContentText(valid(text))) }
 
 // Image adds a picture; its bytes are encoded by the host.
 func (r *Reply) Image(data []byte, mimeType string) *Reply {
@@ -42,7 +42,7 @@ func (r *Reply) Audio(data []byte, mimeType string) *Reply {
 // Link adds a resource that the client may read.
 func (r *Reply) Link(link Link) *Reply {
 	return r.add(types.MakeContentResourceLink(types.ResourceLink{
-		Uri: link.URI, Name: link.Name, Title: named(link.Title), Description: named(link.Description),
+		Uri: valid(link.URI), Name: valid(link.Name), Title: named(link.Title), Description: named(link.Description),
 		MimeType: named(link.MIMEType), Size: wit.None[uint64](), Icons: wit.None[string](),
 	}))
 }
@@ -80,6 +80,8 @@ func replied(value any) types.Reply {
 	switch value := value.(type) {
 	case *Reply:
 		r = value
+	case Reply:
+		r = &value
 	case string:
 		r = Say(value)
 	case nil:

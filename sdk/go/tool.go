@@ -211,7 +211,11 @@ func init() {
 		if tool.undo == nil {
 			return wit.Err[wit.Unit](types.MakeFailurePermanent(name + " takes nothing back"))
 		}
-		if err := tool.undo(callOf(ctx), arguments.SomeOr("{}"), Undo{Token: raw(token), Force: force}); err != nil {
+		err := tool.undo(callOf(ctx), arguments.SomeOr("{}"), Undo{Token: raw(token), Force: force})
+		if asked(err) != nil {
+			err = Permanent("nobody can be asked while a call is taken back")
+		}
+		if err != nil {
 			return wit.Err[wit.Unit](failed(err))
 		}
 		return wit.Ok[wit.Unit, types.Failure](wit.Unit{})

@@ -49,8 +49,11 @@ impl Tried {
     }
 }
 
+/// A name, and what panics where the skill does otherwise.
+type Behaviour = (&'static str, fn(&mut Tried));
+
 /// What is seen of a skill, and what must come of it.
-const BEHAVIOURS: [(&str, fn(&mut Tried)); 14] = [
+const BEHAVIOURS: [Behaviour; 14] = [
     ("listed", listed),
     ("echo", echo),
     ("structured", structured),

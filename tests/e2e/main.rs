@@ -40,6 +40,7 @@ mod policies;
 mod protocol;
 mod recovery;
 mod release;
+mod reuse;
 mod sagas;
 mod sagas_ends;
 mod sandbox;

@@ -147,6 +147,7 @@ pub(super) fn described(
             },
             "undoable": spec.undoable,
             "durable": spec.durable,
+            "reusable": spec.is_reusable(),
             "task": spec.task.as_str(),
         }))
     });
@@ -231,6 +232,7 @@ pub(super) fn page(
             ("open-world", a.open_world),
             ("undoable", Some(spec.undoable)),
             ("durable", Some(spec.durable)),
+            ("reusable", Some(spec.is_reusable())),
         ];
         let said: Vec<_> = flags.iter().filter(|(_, is)| *is == Some(true)).map(|(word, _)| *word).collect();
         if !said.is_empty() {

@@ -122,6 +122,8 @@ static const sh_test_result *ended(struct sh_call *call, sh_outcome outcome) {
 }
 
 const sh_test_result *sh_test_call(const char *tool, const char *args) {
+    free(host.prepared);
+    host.prepared = NULL;
     struct sh_call *call = begin(args, 1, NULL);
     sh_outcome outcome;
     for (uint32_t round = 2; (outcome = sh_run(call, tool)) == SH_ASKED; round++) {
@@ -179,13 +181,15 @@ bool world_prepare_undo(const char *token) {
 
 bool world_call_tool(const char *name, const char *args, char **structured, char **text, bool *is_error) {
     const cJSON *tool = cJSON_GetObjectItemCaseSensitive(host.tools, name);
-    if (!tool) return sh_refuse("denied", "the test has no such tool", false);
+    if (!tool) return sh_refuse("denied", "the test has no such tool");
     cJSON *call = did("calls");
     cJSON_AddStringToObject(call, "name", name);
     if (args) cJSON_AddItemToObject(call, "args", cJSON_Parse(args));
     const char *kind = get(tool, "kind"), *answer = get(tool, "answer");
     *is_error = kind && strcmp(kind, "no") == 0;
-    if (kind && !*is_error) return sh_refuse(kind, answer, true);
+    for (int n = SH_KIND_INVALID_INPUT; kind && n <= SH_KIND_MISSING_CAPABILITY; n++)
+        if (strcmp(sh_kinds[n], kind) == 0) return sh_refuse_failure((enum sh_kind)n, answer, 0);
+    if (kind && !*is_error) return sh_refuse(kind, answer);
     *text = sh_copy(*is_error ? answer : "");
     if (!*is_error) *structured = sh_copy(answer);
     return true;
@@ -200,7 +204,7 @@ cJSON *world_all_config(void) { return cJSON_Duplicate(host.config, true); }
 
 char *world_secret(const char *name) {
     const char *value = get(host.secrets, name);
-    if (!value) sh_refuse("denied", "the secret was not granted", false);
+    if (!value) sh_refuse("denied", "the secret was not granted");
     return sh_copy(value);
 }
 

@@ -1,4 +1,4 @@
-/* Plays the host, and the client before it, in tests on your own machine: link testing.c, skillhost.c and json.c with the skill.
+/* Plays the host, without schemas, which `skillhost test` holds arguments and results against, and the client before it, in tests on your own machine: link testing.c, skillhost.c and json.c with the skill.
  * What is not given was not granted. */
 #ifndef SKILLHOST_TESTING_H
 #define SKILLHOST_TESTING_H
@@ -14,7 +14,8 @@ void sh_test_begin(void);
 void sh_test_config(const char *key, const char *value);
 void sh_test_secret(const char *name, const char *value);
 void sh_test_value(const char *key, const char *value);
-/* Another skill's tool answers a call with that JSON, or fails with `kind`, such as "conflict", or, where it is "no", answers no. */
+/* Another skill's tool answers a call with that JSON, or fails with `kind`, such as "conflict" or "denied", or, where that is
+ * "no", answers no. */
 void sh_test_tool(const char *name, const char *kind, const char *answer);
 /* What the client answers to a question: its JSON. Without any it cannot be asked. */
 void sh_test_answer(const char *key, const char *json);

@@ -66,12 +66,11 @@ static sh_outcome uses(sh_call *call) {
     SAME(sh_secret("t"), NULL);
     SAME(sh_error()->kind, "denied");
     size_t bytes;
-    bool found, has;
-    char *value = sh_store_get("k", &bytes, &found);
-    CHECK(!value && !found);
+    bool has;
+    char *value;
+    CHECK(sh_store_get("k", &value, &bytes) && !value && !sh_error()->kind);
     SAME(kind(sh_store_set("k", "abc", 3)), "done");
-    value = sh_store_get("k", &bytes, &found);
-    CHECK(found && bytes == 3);
+    CHECK(sh_store_get("k", &value, &bytes) && bytes == 3);
     SAME(value, "abc");
     free(value);
     CHECK(sh_store_has("k", &has) && has);
@@ -86,13 +85,16 @@ static sh_outcome uses(sh_call *call) {
     CHECK(!sh_call_tool("other_no", NULL) && sh_error()->failure);
     SAME(sh_error()->message, "other_no answers no: not today");
     CHECK(sh_tools_changed() && sh_resource_updated("a:b"));
-    CHECK(!sh_call_tool("other_fails", NULL));
+    /* What failed before counts no longer, once something has not. */
+    CHECK(!sh_config("none") && !sh_error()->kind);
+    CHECK(!sh_call_tool(sh_string(call, "fails"), NULL));
     return sh_pass_on(call);
 }
 
 static sh_outcome put(sh_call *call) {
     const char *value = sh_string(call, "value");
-    char *was = sh_store_get("k", NULL, NULL);
+    char *was;
+    CHECK(sh_store_get("k", &was, NULL));
     cJSON *token = was ? cJSON_CreateString(was) : cJSON_CreateNull();
     free(was);
     CHECK(sh_prepare_undo(token));
@@ -148,6 +150,12 @@ static void results(void) {
     CHECK(got->is_error);
     got = sh_test_call("answer", "{\"how\": \"both\"}");
     SAME(got->text, "a\nb");
+    got = sh_test_call("answer", "{\"how\": \"text\", \"s\": \"a\xff\xed\xa0\x80\xe2\x82\xac\xf0\x9f\"}");
+    SAME(got->text, "a????\xe2\x82\xac?? 0 0");
+    got = sh_test_call("answer", "{\"how\": \"text\", \"s\": \"a\\u0000b\"}");
+    SAME(got->failure, "invalid-input");
+    got = sh_test_call("answer", "{\"how\": \"text\", \"s\": \"\\\\u0000\"}");
+    SAME(got->text, "\\u0000 0 0");
     got = sh_test_call("answer", NULL);
     SAME(got->text, "");
     SAME(got->json, NULL);
@@ -163,6 +171,16 @@ static void failed(const char *how, const char *kind, const char *message) {
     CHECK((got->retry_after_ms == 500) == (strcmp(how, "transient") == 0));
 }
 
+static void given(void) {
+    sh_test_config("a", "1");
+    sh_test_secret("s", "hidden");
+    sh_test_tool("other_json", NULL, "{\"x\": \"y\"}");
+    sh_test_tool("other_no", "no", "not today");
+    sh_test_tool("other_fails", "conflict", "changed");
+    sh_test_tool("other_busy", "unavailable", "later");
+    sh_test_cancel();
+}
+
 int main(void) {
     results();
     failed("invalid", "invalid-input", "a1");
@@ -174,18 +192,21 @@ int main(void) {
     SAME(sh_test_call("none", NULL)->message, "there is no tool none");
 
     sh_test_begin();
-    sh_test_config("a", "1");
-    sh_test_secret("s", "hidden");
-    sh_test_tool("other_json", NULL, "{\"x\": \"y\"}");
-    sh_test_tool("other_no", "no", "not today");
-    sh_test_tool("other_fails", "conflict", "changed");
-    sh_test_cancel();
-    const sh_test_result *got = sh_test_call("uses", "{\"a\": 1}");
+    given();
+    const sh_test_result *got = sh_test_call("uses", "{\"fails\": \"missing_tool\"}");
+    SAME(got->failure, "permanent");
+    sh_test_begin();
+    given();
+    got = sh_test_call("uses", "{\"fails\": \"other_busy\"}");
+    SAME(got->failure, "transient");
+    sh_test_begin();
+    given();
+    got = sh_test_call("uses", "{\"fails\": \"other_fails\"}");
     SAME(got->failure, "conflict");
     SAME(got->message, "changed");
     DID("progress", "[{\"done\":1,\"total\":2,\"message\":\"half\"},{\"done\":2}]");
     DID("log", "[{\"level\":\"warn\",\"message\":\"a b\"}]");
-    DID("calls", "[{\"name\":\"other_json\",\"args\":{\"a\":1}},{\"name\":\"other_no\"},{\"name\":\"other_fails\"}]");
+    DID("calls", "[{\"name\":\"other_json\",\"args\":{\"fails\":\"other_fails\"}},{\"name\":\"other_no\"},{\"name\":\"other_fails\"}]");
     DID("changed", "[\"tools\",\"a:b\"]");
 
     sh_test_begin();

@@ -18,7 +18,7 @@ import (
 	"skillhost/internal/world"
 )
 
-// Host is a host for one test. Its fields may be set before calls, and tell afterwards what the skill did. What is not there
+// Host is a host for one test, and not for those that run in parallel. Its fields may be set before calls, and tell afterwards what the skill did. What is not there
 // was not granted.
 type Host struct {
 	Config, Secrets map[string]string
@@ -75,8 +75,9 @@ func New(t testing.TB) *Host {
 	return host
 }
 
-// Call calls a tool as the host does. Its failure is the error. What would end the instance panics.
+// Call calls a tool, without holding arguments and results against schemas, which `skillhost test` does. Its failure is the error. What would end the instance panics.
 func (h *Host) Call(tool string, arguments any) (Result, error) {
+	h.Prepared = nil
 	ctx := h.context()
 	for {
 		outcome := export_tools.Call(ctx, tool, wit.Some(encoded(arguments)))
@@ -142,6 +143,9 @@ func answered(ask types.Ask, answer any) types.AnswerValue {
 		return types.MakeAnswerValueRoots(roots)
 	default:
 		form := answer.(skillhost.Form)
+		if form.Action == "" {
+			form.Action = skillhost.Accept
+		}
 		action := slices.Index([]skillhost.Action{skillhost.Accept, skillhost.Decline, skillhost.Cancel}, form.Action)
 		content := wit.None[string]()
 		if form.Content != nil {

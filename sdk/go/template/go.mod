@@ -1,4 +1,4 @@
-module {{name}}
+module skills.local/{{name}}
 
 go 1.25
 

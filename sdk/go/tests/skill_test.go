@@ -37,6 +37,7 @@ type whole struct {
 	Pair   [2]float64        `json:"pair"`
 	Tags   map[string]string `json:"tags"`
 	Free   any               `json:"free,omitzero"`
+	Quoted int               `json:"quoted,string"`
 	Hidden int               `json:"-"`
 	secret int
 }
@@ -65,6 +66,7 @@ func init() {
 
 func run(t *testing.T, does func(call *skillhost.Call, in any_) (any, error)) *skillhosttest.Host {
 	now.run = does
+
 	return skillhosttest.New(t)
 }
 
@@ -120,19 +122,57 @@ func TestWhatIsWrongInADefinitionEndsTheBuild(t *testing.T) {
 		panics(t, said, func() { skillhost.Add(tool) })
 	}
 	panics(t, "no JSON for", func() { skillhost.SchemaOf[chan int]() })
-	panics(t, "no texts", func() { skillhost.SchemaOf[map[int]int]() })
+	panics(t, "no names", func() { skillhost.SchemaOf[map[bool]int]() })
+	panics(t, "cannot fill", func() { skillhost.SchemaOf[struct{ *inner }]() })
+	panics(t, "for texts", func() {
+		skillhost.SchemaOf[struct {
+			N int `enum:"1,2"`
+		}]()
+	})
 }
 
 func TestATypeHasItsSchema(t *testing.T) {
 	asJSON(t, skillhost.SchemaOf[whole](), `{"$defs":{"inner":{"additionalProperties":false,"properties":`+
-		`{"at":{"format":"date-time","type":"string"},"next":{"$ref":"#/$defs/inner"}},"required":["at"],"type":"object"}},`+
+		`{"at":{"format":"date-time","type":"string"},"next":{"anyOf":[{"$ref":"#/$defs/inner"},{"type":"null"}]}},"required":["at"],"type":"object"}},`+
 		`"additionalProperties":false,"properties":{"at":{"format":"date-time","type":"string"},"count":{"minimum":0,"type":"integer"},`+
-		`"data":{"contentEncoding":"base64","type":"string"},"free":{},"kind":{"enum":["a","b"],"type":"string"},`+
-		`"name":{"description":"Whose","type":"string"},"next":{"$ref":"#/$defs/inner"},`+
-		`"pair":{"items":{"type":"number"},"maxItems":2,"minItems":2,"type":"array"},`+
-		`"tags":{"additionalProperties":{"type":"string"},"type":"object"}},`+
-		`"required":["at","name","count","data","pair","tags"],"type":"object"}`)
+		`"data":{"contentEncoding":"base64","type":["string","null"]},"free":{},"kind":{"enum":["a","b"],"type":"string"},`+
+		`"name":{"description":"Whose","type":"string"},"next":{"anyOf":[{"$ref":"#/$defs/inner"},{"type":"null"}]},`+
+		`"pair":{"items":{"type":"number"},"maxItems":2,"minItems":2,"type":"array"},"quoted":{"type":"string"},`+
+		`"tags":{"additionalProperties":{"type":"string"},"type":["object","null"]}},`+
+		`"required":["at","name","count","data","pair","tags","quoted"],"type":"object"}`)
 	asJSON(t, skillhost.SchemaOf[inner]()["type"], `"object"`)
+}
+
+// Each value of a type matches the type's schema, as far as kinds go: the zero value is where that is easily forgotten.
+func TestAZeroValueMatchesItsSchema(t *testing.T) {
+	schema := skillhost.SchemaOf[shadowed]()
+	encoded, _ := json.Marshal(shadowed{})
+	var object map[string]any
+	if err := json.Unmarshal(encoded, &object); err != nil {
+		t.Fatal(err)
+	}
+	properties := schema["properties"].(skillhost.Schema)
+	same(t, len(properties), len(object))
+	for name, value := range object {
+		told, _ := json.Marshal(properties[name].(skillhost.Schema)["type"])
+		kind := map[bool]string{true: "null", false: fmt.Sprintf("%T", value)}[value == nil]
+		kind = map[string]string{"float64": "integer", "string": "string", "null": "null"}[kind]
+		if !strings.Contains(string(told), kind) {
+			t.Errorf("%s is %s, and its schema says %s", name, kind, told)
+		}
+	}
+	asJSON(t, schema["required"], `["Name","List","Map","Bytes"]`)
+}
+
+type deep struct{ Name, Only string }
+
+type shadowed struct {
+	deep
+	Name  int
+	Only  *string
+	List  []string
+	Map   map[string]int
+	Bytes []byte
 }
 
 func TestWhatAToolReturnsIsItsReply(t *testing.T) {
@@ -145,6 +185,8 @@ func TestWhatAToolReturnsIsItsReply(t *testing.T) {
 		{value: nil},
 		{value: any_{"ü🧀": []any{1, nil}}, json: `{"ü🧀":[1,null]}`},
 		{value: skillhost.SayNo("no"), text: "no", isError: true},
+		{value: *skillhost.Say("by value"), text: "by value"},
+		{value: "a\xffb", text: "a\uFFFDb"},
 		{value: skillhost.Say("a").Text("b").JSON(1), text: "a\nb", json: "1"},
 	} {
 		host := run(t, func(*skillhost.Call, any_) (any, error) { return c.value, nil })
@@ -173,6 +215,11 @@ func TestEachKindOfFailureIsItself(t *testing.T) {
 	same(t, err, skillhost.Permanent("there is no tool none"))
 	_, err = run(t, nil).Call("typed", any_{"small": 300})
 	same(t, err.(*skillhost.Failure).Kind, skillhost.KindInvalidInput)
+	_, err = run(t, func(*skillhost.Call, any_) (any, error) {
+		_, err := skillhost.Secret("s")
+		return nil, fmt.Errorf("wanted it: %w", err)
+	}).Call("it", nil)
+	same(t, err, skillhost.Permanent("wanted it: denied: the secret s was not granted"))
 	// Nobody knows what took effect.
 	panics(t, "broken", func() {
 		_, _ = run(t, func(*skillhost.Call, any_) (any, error) { return nil, errors.New("broken") }).Call("it", nil)
@@ -193,7 +240,7 @@ func TestTheHostIsThere(t *testing.T) {
 	}
 	host := run(t, func(*skillhost.Call, any_) (any, error) {
 		skillhost.Progress(1, 2, "half")
-		skillhost.Log.With("b", 1).WithGroup("g").Warn("a", "c", "d e")
+		skillhost.Log.With("b", 1).WithGroup("g").Warn("a", "level", "d e\xff")
 		big := []byte(strings.Repeat("ü", 10_000))
 		if err := skillhost.Store.Set("k", big); err != nil {
 			return nil, err
@@ -233,7 +280,7 @@ func TestTheHostIsThere(t *testing.T) {
 		`{"got":{"a":1}},"text",["\u003cnil\u003e","\u003cnil\u003e","conflict: changed","permanent: other_no answers no: not today",`+
 		`"denied: the test has no tool missing_tool"]]`)
 	same(t, host.Progress, []skillhosttest.Progress{{Done: 1, Total: 2, Message: "half"}})
-	same(t, host.Log, []skillhosttest.Line{{Level: "warn", Message: `a b=1 g.c="d e"`}})
+	same(t, host.Log, []skillhosttest.Line{{Level: "warn", Message: "a b=1 g.level=\"d e\\xff\""}})
 	same(t, host.Changed, []string{"tools", "a:b"})
 	same(t, string(host.Calls[0].Arguments), `{"a":1}`)
 }
@@ -271,6 +318,12 @@ func TestACallIsTakenBackByItsToken(t *testing.T) {
 	same(t, len(host.Values), 0)
 	same(t, host.Undo("it", nil, nil, true), skillhost.Conflict("forced"))
 	same(t, host.Undo("told", nil, nil, true), skillhost.Permanent("told takes nothing back"))
+	now.undo = func(call *skillhost.Call, _ any_, _ skillhost.Undo) error {
+		_, err := call.AskRoots()
+		return err
+	}
+	host.Answers = map[string]any{"roots": nil}
+	same(t, host.Undo("it", nil, nil, true), skillhost.Permanent("nobody can be asked while a call is taken back"))
 }
 
 func TestQuestionsAreAskedAndAnswersRemembered(t *testing.T) {

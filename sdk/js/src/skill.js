@@ -1,6 +1,7 @@
 import { Asked } from './ask.js';
 import { text } from './bytes.js';
 import { Failure } from './failure.js';
+import { HostError } from './host.js';
 import { Reply } from './reply.js';
 
 const NOTHING = { type: 'object', additionalProperties: false };
@@ -31,7 +32,10 @@ export function skill(definitions) {
       undo: (ctx, name, args, token, force) => {
         const tool = find(name);
         if (!tool.undo) throw Failure.permanent(`${name} takes nothing back`).toWit();
-        told(() => settled(tool.undo(parsed(args) ?? {}, { token: parsed(token), force }, context(ctx))));
+        const outcome = told(() => settled(tool.undo(parsed(args) ?? {}, { token: parsed(token), force }, context(ctx))));
+        if (outcome?.tag === 'input-required') {
+          throw Failure.permanent('nobody can be asked while a call is taken back').toWit();
+        }
       },
     },
   };
@@ -76,8 +80,15 @@ function told(run) {
     return run();
   } catch (error) {
     if (error instanceof Asked) return { tag: 'input-required', val: error.toWit() };
-    throw error instanceof Failure ? error.toWit() : error;
+    if (error instanceof Failure) throw error.toWit();
+    throw refused(error)?.toWit() ?? error;
   }
+}
+
+/** What the host refused did not happen, and neither did the call, unless it says so by another error. */
+function refused(error) {
+  if (!(error instanceof HostError) || error.kind === 'ended') return undefined;
+  return error.kind === 'unavailable' ? Failure.transient(error.message) : Failure.permanent(error.message);
 }
 
 function settled(value) {

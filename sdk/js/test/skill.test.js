@@ -68,6 +68,7 @@ test('each kind of failure is itself', () => {
       return true;
     });
   }
+  assert.throws(() => new Host(only(() => host.secret('s'))).call('it'), { kind: 'permanent', message: 'the secret s was not granted' });
   // Nobody knows what took effect.
   assert.throws(() => new Host(only(() => null.x)).call('it'), TypeError);
 });
@@ -134,6 +135,13 @@ test('a call is taken back by its token', () => {
   made.undo('it', {}, undefined);
   assert.equal(made.values.k, undefined);
   assert.throws(() => made.undo('it', {}, null, { force: true }), { kind: 'conflict' });
+});
+
+test('nobody is asked while a call is taken back', () => {
+  const asks = only(() => {}, { undo: (_, __, ctx) => ask.roots(ctx) });
+  assert.throws(() => new Host(asks).answers({ roots: [] }).undo('it', {}), { kind: 'missing-capability' });
+  const ctx = { client: { roots: true }, round: null };
+  assert.throws(() => asks.undo.undo(ctx, 'it', null, null, false), (thrown) => thrown.tag === 'permanent');
 });
 
 test('questions are asked, and what was answered is remembered', () => {

@@ -7,9 +7,12 @@ from typing import Any
 
 from . import world
 from .ask import Asked, answered
-from .failure import Failure
+from .failure import Failure, HostError
 from .reply import Reply, dumps
 from .declare import Context, Tool as Declared, Undo as How, tools
+
+
+NOT_ASKED = "nobody can be asked while a call is taken back"
 
 
 class Tools:
@@ -24,8 +27,8 @@ class Tools:
             reply = Reply.of(tool.run(parsed(arguments), context(ctx)))
         except Asked as asked:
             return world.types.Outcome_InputRequired(asked.to_wit())
-        except Failure as failure:
-            raise failed(failure) from None
+        except (Failure, HostError) as error:
+            raise failed(failure_in(error)) from None
         return world.types.Outcome_Reply(reply.to_wit())
 
 
@@ -39,8 +42,19 @@ class Undo:
                 raise Failure.permanent(f"{name} takes nothing back")
             how = How(None if token is None else json.loads(token), force, context(ctx))
             tool.take_back(parsed(arguments), how)
-        except Failure as failure:
-            raise failed(failure) from None
+        except Asked:
+            raise failed(Failure.permanent(NOT_ASKED)) from None
+        except (Failure, HostError) as error:
+            raise failed(failure_in(error)) from None
+
+
+def failure_in(error: Failure | HostError) -> Failure:
+    """What the host refused did not happen, and neither did the call, unless it says so by another exception."""
+    if isinstance(error, Failure):
+        return error
+    if error.kind == "ended":
+        raise error
+    return (Failure.transient if error.kind == "unavailable" else Failure.permanent)(str(error))
 
 
 def find(name: str) -> Declared:

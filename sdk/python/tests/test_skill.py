@@ -176,6 +176,33 @@ class ToolsTest(unittest.TestCase):
         with self.assertRaises(ZeroDivisionError):
             Host().call("it", kind="other")
 
+    def test_what_the_host_refuses_did_not_happen(self) -> None:
+        @tool
+        def it(kind: str) -> None:
+            """For tests."""
+            raise HostError(kind, "no")
+
+        for kind, wanted in {"denied": "permanent", "unavailable": "transient"}.items():
+            with self.assertRaises(Failure) as raised:
+                Host().call("it", kind=kind)
+            self.assertEqual(raised.exception.kind, wanted)
+        # Nobody knows what took effect.
+        with self.assertRaises(HostError):
+            Host().call("it", kind="ended")
+
+    def test_nobody_is_asked_while_a_call_is_taken_back(self) -> None:
+        @tool
+        def it() -> None:
+            """For tests."""
+
+        @it.undo
+        def back(undo: Undo) -> None:
+            ask.roots(undo.ctx)
+
+        with self.assertRaises(Failure) as raised:
+            Host(answers={"roots": []}).undo("it", None)
+        self.assertEqual(raised.exception.kind, "permanent")
+
     def test_the_host_is_there(self) -> None:
         @tool
         def it() -> dict[str, Any]:

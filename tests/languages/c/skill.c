@@ -48,8 +48,10 @@ static sh_outcome setting(sh_call *call) {
     return value_of(call, value ? cJSON_CreateString(value) : NULL);
 }
 
+/* A value, or null; NULL when it cannot be had. */
 static cJSON *kept(const char *key) {
-    char *value = sh_store_get(key, NULL, NULL);
+    char *value;
+    if (!sh_store_get(key, &value, NULL)) return NULL;
     cJSON *json = value ? cJSON_CreateString(value) : cJSON_CreateNull();
     free(value);
     return json;
@@ -58,9 +60,9 @@ static cJSON *kept(const char *key) {
 static sh_outcome put(sh_call *call) {
     const char *key = sh_string(call, "key"), *value = sh_string(call, "value");
     cJSON *was = kept(key);
-    if (!sh_prepare_undo(was) || !sh_store_set(key, value, strlen(value))) return sh_pass_on(call);
+    bool done = was && sh_prepare_undo(was) && sh_store_set(key, value, strlen(value));
     cJSON_Delete(was);
-    return SH_DONE;
+    return done ? SH_DONE : sh_pass_on(call);
 }
 
 static sh_outcome unput(sh_call *call, const cJSON *token, bool force) {
@@ -72,7 +74,8 @@ static sh_outcome unput(sh_call *call, const cJSON *token, bool force) {
 }
 
 static sh_outcome get(sh_call *call) {
-    return value_of(call, kept(sh_string(call, "key")));
+    cJSON *value = kept(sh_string(call, "key"));
+    return value ? value_of(call, value) : sh_pass_on(call);
 }
 
 static sh_outcome ask(sh_call *call) {

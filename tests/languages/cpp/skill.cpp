@@ -14,7 +14,7 @@ static sh_outcome value_of(Call call, Json value) {
 }
 
 static sh_outcome echo(Call call) {
-    return value_of(call, Json(cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(call.args(), "value"), true)));
+    return value_of(call, Json::copy(cJSON_GetObjectItemCaseSensitive(call.args(), "value")));
 }
 
 static sh_outcome say(Call call) { return call.text(call.string("text")); }
@@ -43,7 +43,9 @@ static sh_outcome setting(Call call) { return value_of(call, or_null(skillhost::
 
 static sh_outcome put(Call call) {
     const char *key = call.string("key").data();
-    const bool done = skillhost::prepare_undo(or_null(store::get(key))) && store::set(key, call.string("value"));
+    std::optional<std::string> was;
+    const bool done =
+        store::get(key, was) && skillhost::prepare_undo(or_null(was)) && store::set(key, call.string("value"));
     return done ? SH_DONE : call.pass_on();
 }
 
@@ -53,7 +55,10 @@ static sh_outcome unput(Call call, const cJSON *token, bool) {
     return (was ? store::set(key, was) : store::remove(key)) ? SH_DONE : call.pass_on();
 }
 
-static sh_outcome get(Call call) { return value_of(call, or_null(store::get(call.string("key").data()))); }
+static sh_outcome get(Call call) {
+    std::optional<std::string> value;
+    return store::get(call.string("key").data(), value) ? value_of(call, or_null(value)) : call.pass_on();
+}
 
 static sh_outcome ask(Call call) {
     const cJSON *answer = call.ask_form(
@@ -64,7 +69,7 @@ static sh_outcome ask(Call call) {
 }
 
 static sh_outcome relay(Call call) {
-    const Json args(cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(call.args(), "args"), true));
+    const Json args = Json::copy(cJSON_GetObjectItemCaseSensitive(call.args(), "args"));
     auto result = skillhost::call_tool(call.string("tool").data(), args);
     return result ? value_of(call, std::move(*result)) : call.pass_on();
 }

@@ -72,6 +72,8 @@ pub(crate) fn build(
         for include in [&objects.join("gen"), &dir.join("gen"), &dir.join("include"), &dir.join("src"), dir] {
             command.arg("-I").arg(include);
         }
+        // Which C++ it is says nothing to a compiler of C.
+        let extra = extra.iter().filter(|arg| cpp || !arg.to_string_lossy().starts_with("-std=c++"));
         command.args(extra).arg(source).arg("-o").arg(&object);
         stop.run(&mut command)?;
         inputs.push(object);

@@ -23,8 +23,8 @@ pub(crate) fn build(dir: &Path, extra: &[OsString], stop: &Stop) -> Result<Built
     let core = work.path().join("core.wasm");
     let mut command = Command::new(&go);
     command.current_dir(dir).env("GOOS", "wasip1").env("GOARCH", "wasm");
-    // The bindings' allocator is linked to the runtime's own; without symbols and lines it is a third of the size.
-    command.args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-checklinkname=0 -s -w"]);
+    let (linker, extra) = linker(extra);
+    command.args(["build", "-buildmode=c-shared", "-trimpath", &format!("-ldflags={linker}")]);
     command.args(extra).arg("-o").arg(&core).arg(".");
     stop.run(&mut command)?;
     let mut module = fs::read(&core).map_err(BuildError::io("cannot read what go made"))?;
@@ -34,6 +34,24 @@ pub(crate) fn build(dir: &Path, extra: &[OsString], stop: &Stop) -> Result<Built
         component: lift(&module)?,
         with: tools::asked(Command::new(go).arg("version")).unwrap_or_else(|| "Go".into()),
     })
+}
+
+/// What the linker is told, and the arguments without their part in it: of several `-ldflags` only the last would count.
+fn linker(extra: &[OsString]) -> (String, Vec<&OsString>) {
+    // The bindings' allocator is linked to the runtime's own; without symbols and lines it is a third of the size.
+    let mut flags = String::from("-checklinkname=0 -s -w");
+    let mut rest = vec![];
+    let mut args = extra.iter();
+    while let Some(arg) = args.next() {
+        match arg.to_str().map(|text| text.trim_start_matches('-')) {
+            Some("ldflags") => flags.extend(args.next().map(|own| format!(" {}", own.to_string_lossy()))),
+            Some(text) if text.starts_with("ldflags=") => {
+                flags.push_str(&format!(" {}", &text["ldflags=".len()..]))
+            }
+            _ => rest.push(arg),
+        }
+    }
+    (flags, rest)
 }
 
 /// Put the types into `module`, which Go's generator of bindings does not.
@@ -59,8 +77,10 @@ fn name(dir: &Path) -> Result<String, BuildError> {
     let text =
         fs::read_to_string(&file).map_err(BuildError::io(format!("cannot read {}", file.display())))?;
     let module = text.lines().find_map(|line| line.trim().strip_prefix("module "));
-    let is_version =
-        |part: &&str| part.strip_prefix('v').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    let module = module.map(|path| path.split_once("//").map_or(path, |(path, _)| path));
+    let is_version = |part: &&str| {
+        part.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
     let last =
         module.and_then(|path| path.trim().trim_matches('"').rsplit('/').find(|part| !is_version(part)));
     Ok(last.map_or_else(|| tools::folder_name(dir), ToOwned::to_owned))
@@ -123,6 +143,15 @@ mod tests {
         assert_eq!(said("// a comment\nmodule example.com/a/hello\n\ngo 1.25\n"), "hello");
         assert_eq!(said("module example.com/hello/v2"), "hello");
         assert_eq!(said("module \"hello\""), "hello");
+        assert_eq!(said("module example.com/v // Deprecated: use v2\n"), "v");
         assert_eq!(said("go 1.25\n"), tools::folder_name(dir));
+    }
+
+    #[test]
+    fn what_the_linker_is_told_adds_up() {
+        let extra = ["-tags=a", "-ldflags", "-X main.a=b", "--ldflags=-w", "-v"].map(OsString::from);
+        let (flags, rest) = linker(&extra);
+        assert_eq!(flags, "-checklinkname=0 -s -w -X main.a=b -w");
+        assert_eq!(rest, ["-tags=a", "-v"]);
     }
 }

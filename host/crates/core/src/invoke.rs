@@ -1,6 +1,6 @@
 //! The seam between the pipeline and the engine.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use crate::{Call, Digest, Failure, FailureKind, Outcome, Reply, SkillName};
 
@@ -84,6 +84,32 @@ pub struct Report {
     pub result: Result<Outcome, Failure>,
     /// What it used.
     pub usage: Usage,
+    /// What may serve another call. Dropped, it serves none.
+    pub instance: Instance,
+}
+
+/// What has served a call. Whether it may serve another is known when its result has been checked.
+#[derive(Default)]
+pub struct Instance(Option<Box<dyn FnOnce() + Send>>);
+
+impl Instance {
+    /// One that `keep` lets serve again.
+    pub fn new(keep: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(keep)))
+    }
+
+    /// Let it serve again.
+    pub fn keep(self) {
+        if let Some(keep) = self.0 {
+            keep();
+        }
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instance").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What an attempt used.

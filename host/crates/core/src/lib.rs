@@ -35,8 +35,8 @@ pub use feature::{
     Role, Served, Subject, Target, TemplateSpec,
 };
 pub use invoke::{
-    Attempt, CallTool, FoundVersion, Invoke, Nested, NoTools, PrepareUndo, Prepared, Report, Undo, Usage,
-    Versions,
+    Attempt, CallTool, FoundVersion, Instance, Invoke, Nested, NoTools, PrepareUndo, Prepared, Report, Undo,
+    Usage, Versions,
 };
 pub use keyvalue::{KeyValue, KeyValueBounds, KeyValueError};
 pub use name::{Mount, SkillName, ToolName};

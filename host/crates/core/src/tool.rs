@@ -49,6 +49,12 @@ impl ToolSpec {
             meta: None,
         }
     }
+
+    /// Whether it bears an instance that has served other calls: `"skillhost/reusable": true` in its `_meta`.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        self.meta.as_ref().and_then(|meta| meta.get("skillhost/reusable")) == Some(&Value::Bool(true))
+    }
 }
 
 /// What a tool does to the world; `None` means that its skill did not say.

@@ -7,11 +7,11 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Outcome, Report, Usage};
+use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Instance, Outcome, Report, Usage};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -154,6 +154,8 @@ impl Guests {
         // Both are entered where it runs: log lines are told by the call's, which traces have others below.
         let of = call.as_ref().map_or_else(tracing::Span::none, |call| call.span.clone());
         let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
+        let served = park.as_ref().map(|_| Served::default());
+        let told = served.clone();
         let ticking = self.ticker.running();
         let (engine, sandbox, task_meter) = (self.engine.clone(), Arc::clone(sandbox), Arc::clone(&meter));
         let (clock, notices, places) =
@@ -181,22 +183,26 @@ impl Guests {
             let result = result.unwrap_or_else(|error| Err(guest.classify(&error)));
             let result = result.map_err(|failure| sandbox.granted.redactor.failure(failure));
             let store = guest.end();
-            let sound = result.is_ok() && store.data().limiter.refused().is_none();
+            let sound = result.is_ok() && store.data().is_sound();
             // The store goes, or has a place, before its slot does: a full pool is an error, not a wait.
-            let place = park.as_ref().filter(|_| sound).and_then(|_| places.try_acquire_owned().ok());
-            match (park, place) {
-                (Some(park), Some(place)) => wait(&park, store, past, &clock, place),
+            let place = served.as_ref().filter(|_| sound).and_then(|_| places.try_acquire_owned().ok());
+            match (park, served, place) {
+                (Some(park), Some(served), Some(place)) => {
+                    let keep = Instance::new(move || wait(&park, store, past, &clock, place));
+                    *served.lock().unwrap_or_else(PoisonError::into_inner) = keep;
+                }
                 _ => drop(store),
             }
             drop(slot);
             result
         };
         let runtime = self.runtime.as_ref().expect("present until dropped");
-        Running { task: runtime.spawn(task.instrument(tracing::Span::current()).instrument(of)), meter }
+        let task = runtime.spawn(task.instrument(tracing::Span::current()).instrument(of));
+        Running { task, meter, served: told }
     }
 }
 
-/// Let an instance wait for another call, for as long as it may.
+/// Let an instance wait for another call, for as long as it may, though nobody may come for it.
 fn wait(
     park: &Arc<Park>,
     store: Store<State>,
@@ -204,13 +210,15 @@ fn wait(
     clock: &Arc<dyn Clock>,
     place: OwnedSemaphorePermit,
 ) {
-    if park.put(store, past, clock.now(), place) {
-        let (park, age, clock) = (Arc::downgrade(park), park.age(), Arc::clone(clock));
-        // Nobody may come for it any more.
+    if let Some(mut until) = park.put(store, past, clock.now(), place) {
+        let (park, clock) = (Arc::downgrade(park), Arc::clone(clock));
         tokio::spawn(async move {
-            tokio::time::sleep(age).await;
-            if let Some(park) = park.upgrade() {
-                park.sweep(clock.now());
+            loop {
+                tokio::time::sleep(until.saturating_duration_since(clock.now())).await;
+                match park.upgrade().and_then(|park| park.swept(clock.now())) {
+                    Some(next) => until = next,
+                    None => return,
+                }
             }
         });
     }
@@ -278,10 +286,14 @@ impl Drop for Metered {
     }
 }
 
+/// The instance that has served a call.
+type Served = Arc<Mutex<Instance>>;
+
 /// A guest at work. Dropping it ends the guest.
 pub(crate) struct Running<T> {
     task: JoinHandle<Result<T, Failure>>,
     meter: Arc<Meter>,
+    served: Option<Served>,
 }
 
 impl<T> Running<T> {
@@ -291,6 +303,13 @@ impl<T> Running<T> {
 
     pub(crate) fn usage(&self) -> Usage {
         self.meter.read()
+    }
+
+    fn instance(&mut self) -> Instance {
+        let served = self.served.take();
+        let instance =
+            |served: Served| std::mem::take(&mut *served.lock().unwrap_or_else(PoisonError::into_inner));
+        served.map(instance).unwrap_or_default()
     }
 }
 
@@ -327,6 +346,9 @@ impl Future for CallAttempt {
     type Output = Report;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
-        Pin::new(&mut self.0).poll(cx).map(|result| Report { result, usage: self.0.usage() })
+        Pin::new(&mut self.0).poll(cx).map(|result| {
+            let (usage, instance) = (self.0.usage(), self.0.instance());
+            Report { result, usage, instance }
+        })
     }
 }

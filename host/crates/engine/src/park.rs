@@ -15,11 +15,20 @@ use crate::state::State;
 /// Instances that may wait, of all skills together. Each keeps its memory.
 pub(crate) const PLACES: u32 = 16;
 
+/// How many of them may be of one sandbox.
+const MOST: usize = 8;
+
 /// Those of one sandbox, the one that served last on top.
 pub(crate) struct Park<S = Store<State>> {
-    waiting: Mutex<Vec<Waiting<S>>>,
+    yard: Mutex<Yard<S>>,
     calls: u32,
     age: Duration,
+}
+
+struct Yard<S> {
+    waiting: Vec<Waiting<S>>,
+    /// Somebody comes by when the first becomes too old.
+    watched: bool,
 }
 
 struct Waiting<S> {
@@ -45,42 +54,59 @@ impl Past {
 impl<S> Park<S> {
     /// For instances that serve at most so many `calls`, and begin none at that `age`.
     pub(crate) fn new(calls: u32, age: Duration) -> Self {
-        Self { waiting: Mutex::new(Vec::new()), calls, age }
-    }
-
-    /// How old an instance may become.
-    pub(crate) fn age(&self) -> Duration {
-        self.age
+        Self { yard: Mutex::new(Yard { waiting: vec![], watched: false }), calls, age }
     }
 
     /// One that waits, if there is any.
     pub(crate) fn take(&self, now: Instant) -> Option<(S, Past)> {
-        self.sweep(now);
-        self.waiting().pop().map(|Waiting { store, past, .. }| (store, past))
+        let mut yard = self.yard();
+        let _old = self.old(&mut yard, now);
+        let last = yard.waiting.pop();
+        // Stores are dropped when nobody waits for the lock: that takes a while.
+        drop(yard);
+        last.map(|Waiting { store, past, .. }| (store, past))
     }
 
-    /// Let an instance wait that has served a call, or drop it when it has served enough. Whether it is a new one that waits.
-    pub(crate) fn put(&self, store: S, past: Past, now: Instant, place: OwnedSemaphorePermit) -> bool {
+    /// Let an instance wait that has served a call, or drop it when it has served enough. Tells when somebody must come by, where
+    /// nobody does yet.
+    pub(crate) fn put(
+        &self,
+        store: S,
+        past: Past,
+        now: Instant,
+        place: OwnedSemaphorePermit,
+    ) -> Option<Instant> {
         let past = Past { calls: past.calls + 1, ..past };
-        let waits = past.calls < self.calls && !self.is_old(past, now);
-        if waits {
-            self.waiting().push(Waiting { store, past, _place: place });
+        let mut yard = self.yard();
+        if past.calls >= self.calls || self.is_old(past, now) || yard.waiting.len() >= MOST {
+            drop(yard);
+            return None;
         }
-        waits && past.calls == 1
+        yard.waiting.push(Waiting { store, past, _place: place });
+        let watched = std::mem::replace(&mut yard.watched, true);
+        (!watched).then_some(past.born + self.age)
     }
 
-    /// Drop those that are too old.
-    pub(crate) fn sweep(&self, now: Instant) {
-        // Dropped when nobody waits for the lock any more: a store takes a while.
-        let _old: Vec<_> = self.waiting().extract_if(.., |waiting| self.is_old(waiting.past, now)).collect();
+    /// Drop those that are too old. Tells when to come by again; none when nobody waits.
+    pub(crate) fn swept(&self, now: Instant) -> Option<Instant> {
+        let mut yard = self.yard();
+        let _old = self.old(&mut yard, now);
+        let next = yard.waiting.iter().map(|waiting| waiting.past.born + self.age).min();
+        yard.watched = next.is_some();
+        drop(yard);
+        next
+    }
+
+    fn old(&self, yard: &mut Yard<S>, now: Instant) -> Vec<Waiting<S>> {
+        yard.waiting.extract_if(.., |waiting| self.is_old(waiting.past, now)).collect()
     }
 
     fn is_old(&self, past: Past, now: Instant) -> bool {
         now.saturating_duration_since(past.born) >= self.age
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<S>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn yard(&self) -> MutexGuard<'_, Yard<S>> {
+        self.yard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,62 +121,77 @@ mod tests {
 
     const AGE: Duration = Duration::from_secs(60);
 
-    struct Yard {
+    struct Tried {
         park: Park<&'static str>,
         places: Arc<Semaphore>,
         start: Instant,
     }
 
-    impl Yard {
+    impl Tried {
         fn new(calls: u32) -> Self {
             let start = Instant::from(tokio::time::Instant::now());
-            Self { park: Park::new(calls, AGE), places: Arc::new(Semaphore::new(2)), start }
+            Self { park: Park::new(calls, AGE), places: Arc::new(Semaphore::new(100)), start }
         }
 
         fn at(&self, seconds: u64) -> Instant {
             self.start + Duration::from_secs(seconds)
         }
 
-        fn put(&self, store: &'static str, past: Past, seconds: u64) -> bool {
+        fn put(&self, store: &'static str, past: Past, seconds: u64) -> Option<Instant> {
             let place = Arc::clone(&self.places).try_acquire_owned().unwrap();
             self.park.put(store, past, self.at(seconds), place)
+        }
+
+        fn waiting(&self) -> usize {
+            100 - self.places.available_permits()
         }
     }
 
     #[test]
     fn it_serves_so_many_calls() {
-        let yard = Yard::new(3);
-        assert!(yard.put("a", Past::new(yard.at(0)), 1), "it waits for the first time");
-        let (store, past) = yard.park.take(yard.at(2)).unwrap();
-        assert!(yard.park.take(yard.at(2)).is_none(), "one call at a time");
-        assert!(!yard.put(store, past, 3), "its end is known already");
-        let (store, past) = yard.park.take(yard.at(4)).unwrap();
-        assert!(!yard.put(store, past, 5));
-        assert!(yard.park.take(yard.at(6)).is_none(), "it has served three");
-        assert_eq!(yard.places.available_permits(), 2);
+        let tried = Tried::new(3);
+        let watch = tried.put("a", Past::new(tried.at(0)), 1);
+        assert_eq!(watch, Some(tried.at(60)), "the first is watched");
+        let (store, past) = tried.park.take(tried.at(2)).unwrap();
+        assert!(tried.park.take(tried.at(2)).is_none(), "one call at a time");
+        assert_eq!(tried.put(store, past, 3), None, "somebody watches already");
+        let (store, past) = tried.park.take(tried.at(4)).unwrap();
+        tried.put(store, past, 5);
+        assert!(tried.park.take(tried.at(6)).is_none(), "it has served three");
+        assert_eq!(tried.waiting(), 0);
     }
 
     #[test]
     fn it_becomes_so_old() {
-        let yard = Yard::new(100);
-        yard.put("old", Past::new(yard.at(0)), 1);
-        yard.put("young", Past::new(yard.at(30)), 31);
-        assert_eq!(yard.places.available_permits(), 0);
-        let (store, past) = yard.park.take(yard.at(59)).unwrap();
-        assert_eq!(store, "young");
-        yard.put(store, past, 60);
-        yard.park.sweep(yard.at(60));
-        assert_eq!(yard.places.available_permits(), 1, "the old one is gone, though nobody came for it");
-        let (store, past) = yard.park.take(yard.at(89)).unwrap();
-        assert_eq!(store, "young");
-        assert!(!yard.put(store, past, 90));
-        assert!(yard.park.take(yard.at(90)).is_none(), "it ran until it was too old");
+        let tried = Tried::new(100);
+        assert!(tried.put("old", Past::new(tried.at(0)), 1).is_some());
+        tried.put("young", Past::new(tried.at(30)), 31);
+        let (store, past) = tried.park.take(tried.at(59)).unwrap();
+        assert_eq!(store, "young", "the last one serves again");
+        tried.put(store, past, 59);
+        assert_eq!(tried.park.swept(tried.at(60)), Some(tried.at(90)));
+        assert_eq!(tried.waiting(), 1, "the old one is gone, though nobody came for it");
+        let (store, past) = tried.park.take(tried.at(89)).unwrap();
+        assert_eq!(tried.put(store, past, 90), None, "it ran until it was too old");
+        assert_eq!(tried.park.swept(tried.at(90)), None);
+        assert_eq!(tried.waiting(), 0);
+        assert!(tried.put("new", Past::new(tried.at(91)), 92).is_some(), "watched anew");
+        assert!(tried.park.take(tried.at(151)).is_none(), "nobody gets one that is too old");
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let tried = Tried::new(2);
+        for _ in 0..2 * MOST {
+            tried.put("a", Past::new(tried.at(0)), 0);
+        }
+        assert_eq!(tried.waiting(), MOST);
     }
 
     #[test]
     fn nobody_reuses_what_serves_once() {
-        let yard = Yard::new(1);
-        assert!(!yard.put("a", Past::new(yard.at(0)), 0));
-        assert_eq!(yard.places.available_permits(), 2);
+        let tried = Tried::new(1);
+        assert_eq!(tried.put("a", Past::new(tried.at(0)), 0), None);
+        assert_eq!(tried.waiting(), 0);
     }
 }

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use serde_json::Value;
 use skillhost_core::{Features, SkillName, TemplateSpec, ToolSpec};
 
 use crate::{Limits, grants::open::Granted};
@@ -31,16 +30,11 @@ struct Listed {
     reusable: HashSet<String>,
 }
 
-/// What such a tool says in its `_meta`.
-const REUSABLE: &str = "skillhost/reusable";
-
 impl Offered {
     pub(crate) fn set(&self, tools: &[ToolSpec], features: &Features) {
         let uris = features.resources.iter().map(|resource| resource.uri.clone()).collect();
-        let bears = |tool: &&ToolSpec| {
-            tool.meta.as_ref().and_then(|meta| meta.get(REUSABLE)) == Some(&Value::Bool(true))
-        };
-        let reusable = tools.iter().filter(bears).map(|tool| tool.name.to_string()).collect();
+        let reusable =
+            tools.iter().filter(|tool| tool.is_reusable()).map(|tool| tool.name.to_string()).collect();
         let listed = Listed { uris, templates: features.templates.clone(), reusable };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = listed;
     }

@@ -92,6 +92,12 @@ impl State {
         self.call = Some(call);
     }
 
+    /// Whether the instance may serve another call, now that this one has ended well: no memory was refused to it, and nothing
+    /// that it has begun goes on.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.limiter.refused().is_none() && self.http.is_idle()
+    }
+
     /// The call is over, and the instance stays for another.
     pub(crate) fn rest(&mut self) {
         self.changes.tell();

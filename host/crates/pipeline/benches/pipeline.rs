@@ -12,8 +12,8 @@ use std::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Annotations, Attempt, Block, Call, Caller, Catalog, ClientFeatures, Digest, Entry, Invoke, NoClient,
-    Outcome, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
+    Annotations, Attempt, Block, Call, Caller, Catalog, ClientFeatures, Digest, Entry, Instance, Invoke,
+    NoClient, Outcome, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 use skillhost_pipeline::{
     Asked, Dispatcher, HostPolicy, Policies, Request, Settings, SkillPolicy, TokioClock, ToolPolicy,
@@ -44,7 +44,7 @@ impl Future for Done {
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Report> {
         let reply = Reply { content: vec![Block::text("two words")], ..Reply::default() };
         let usage = Usage { started: true, ..Usage::default() };
-        Poll::Ready(Report { result: Ok(Outcome::Reply(reply)), usage })
+        Poll::Ready(Report { result: Ok(Outcome::Reply(reply)), usage, instance: Instance::default() })
     }
 }
 

@@ -18,8 +18,8 @@ use std::{
 
 use serde_json::{Map, Value};
 use skillhost_core::{
-    Access, Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool,
-    Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
+    Access, Annotations, Attempt, Block, Call, Digest, Entry, Failure, FailureKind, Instance, Invoke,
+    Outcome, OwnTool, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 
 use crate::Recovery;
@@ -211,7 +211,11 @@ impl Future for Asking {
         };
         // No guest runs.
         let usage = Usage { started: true, ..Usage::default() };
-        result.map(|result| Report { result: result.map(Outcome::Reply), usage })
+        result.map(|result| Report {
+            result: result.map(Outcome::Reply),
+            usage,
+            instance: Instance::default(),
+        })
     }
 }
 

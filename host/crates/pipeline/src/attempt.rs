@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skillhost_core::{Attempt, Failure, FailureKind, Report, Usage};
+use skillhost_core::{Attempt, Failure, FailureKind, Instance, Report, Usage};
 use skillhost_policy::Deadline;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,10 @@ pub(crate) async fn run(
         Ok(report) => (report.usage, None),
         Err(_) => (Usage { started: true, ..Usage::default() }, Some(attempt)),
     };
-    (Report { result: Err(failure(why, deadline, usage.started)), usage }, lingering)
+    (
+        Report { result: Err(failure(why, deadline, usage.started)), usage, instance: Instance::default() },
+        lingering,
+    )
 }
 
 fn failure(why: FailureKind, deadline: Deadline, started: bool) -> Failure {

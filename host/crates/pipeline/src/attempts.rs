@@ -233,8 +233,12 @@ impl Attempts<'_> {
         let started = self.entry.invoke.start(call);
         let (report, lingering) = attempt::run(started, deadline, self.cancel).await;
         tally.lingering.extend(lingering);
-        tally.usage = report.usage;
-        let result = self.checked(report, client, tally).await;
+        let Report { result, usage, instance } = report;
+        tally.usage = usage;
+        let result = self.checked(result, client, tally).await;
+        if result.is_ok() {
+            instance.keep();
+        }
         let effect = match &result {
             Ok(_) => Effect::Unknown,
             Err(failure) => failure.kind.effect(tally.usage.started),
@@ -269,12 +273,12 @@ impl Attempts<'_> {
     /// The outcome as a client may see it.
     async fn checked(
         &self,
-        report: Report,
+        result: Result<Outcome, Failure>,
         client: ClientFeatures,
         tally: &mut Tally,
     ) -> Result<Outcome, Failure> {
         let mode = self.skill.policy.filter;
-        let mut outcome = match report.result {
+        let mut outcome = match result {
             Ok(outcome) => outcome,
             Err(failure) => return Err(filtered(failure, mode, tally)),
         };

@@ -16,8 +16,8 @@ use axum::{
 };
 use serde_json::Value;
 use skillhost_core::{
-    Ask, Attempt, Block, Call, ClientFeatures, Digest, Entry, Failure, FailureKind, Invoke, Outcome, OwnTool,
-    Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
+    Ask, Attempt, Block, Call, ClientFeatures, Digest, Entry, Failure, FailureKind, Instance, Invoke,
+    Outcome, OwnTool, Reply, Report, Schema, SkillName, ToolName, ToolSpec, Undo, Usage,
 };
 use skillhost_engine::Upstream;
 use skillhost_pipeline::{Asking, Given};
@@ -301,7 +301,11 @@ impl Future for Answer {
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Report> {
         let ended = || Err(Failure::new(FailureKind::Cancelled, "it was ended"));
         let result = self.0.take().unwrap_or_else(ended).map(Outcome::Reply);
-        Poll::Ready(Report { result, usage: Usage { started: true, ..Usage::default() } })
+        Poll::Ready(Report {
+            result,
+            usage: Usage { started: true, ..Usage::default() },
+            instance: Instance::default(),
+        })
     }
 }
 

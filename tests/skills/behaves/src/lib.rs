@@ -58,7 +58,7 @@ struct Count {
 }
 
 /// Tells how far it is.
-#[tool(read_only)]
+#[tool(read_only, reusable)]
 fn steps(args: Count) -> String {
     for step in 1..=args.count {
         let message = format!("step {step}");
@@ -90,7 +90,7 @@ struct Put {
 }
 
 /// Keeps a value.
-#[tool(undo = unput)]
+#[tool(reusable, undo = unput)]
 fn put(args: Put) -> Result<(), Failure> {
     let was = kept(&args.key)?;
     host::prepare_undo_json(&was)?;
@@ -123,7 +123,7 @@ struct Sure {
 }
 
 /// Asks the person.
-#[tool(read_only)]
+#[tool(read_only, reusable)]
 fn ask(ctx: &Context) -> Result<String, Pause> {
     let answer = skillhost_sdk::ask::form::<Sure>(ctx, "sure", "Sure?")?.or_stop()?;
     Ok(format!("sure: {}", answer.sure))
@@ -142,7 +142,7 @@ fn relay(args: Call) -> Result<Any, Failure> {
 }
 
 /// Writes a line of the log.
-#[tool(read_only)]
+#[tool(read_only, reusable)]
 fn note(args: Text) {
     log::warn(args.text);
 }
@@ -162,4 +162,10 @@ fn served(args: Grow) -> String {
     (CALLS.fetch_add(1, Ordering::Relaxed) + 1).to_string()
 }
 
-skillhost_sdk::skill!(tools: [echo, say, fail, steps, setting, get, ask, relay, note, served], undoable: [put]);
+/// Counts as `served` does, and does not bear it.
+#[tool(read_only)]
+fn alone() -> String {
+    served(Grow { garbage: 0 })
+}
+
+skillhost_sdk::skill!(tools: [echo, say, fail, steps, setting, get, ask, relay, note, served, alone], undoable: [put]);

@@ -26,13 +26,15 @@ pub(crate) struct Hooks {
     // Made with the first request.
     turns: Option<Arc<Semaphore>>,
     touched: bool,
+    /// Held by each request until it has its response.
+    sending: Arc<()>,
     /// What the client said of its trace, in the call's `_meta`; and the call's span.
     of: (Option<Arc<str>>, Span),
 }
 
 impl Hooks {
     pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings, of: (Option<Arc<str>>, Span)) -> Self {
-        Self { client, warnings, turns: None, touched: false, of }
+        Self { client, warnings, turns: None, touched: false, sending: Arc::default(), of }
     }
 
     /// Who is asked goes on with the trace: below the span of this request, or where the client was when nothing is collected
@@ -48,6 +50,12 @@ impl Hooks {
                 request.headers_mut().insert(name, value);
             }
         }
+    }
+
+    /// Whether no request waits for its response, and no response is still to be read.
+    pub(crate) fn is_idle(&self) -> bool {
+        let read = self.turns.as_ref().is_none_or(|turns| turns.available_permits() == AT_ONCE);
+        read && Arc::strong_count(&self.sending) == 1
     }
 
     /// Whether a request was made that may have changed something: another than those that RFC 9110 calls safe.
@@ -77,7 +85,9 @@ impl WasiHttpHooks for Hooks {
         self.trace(&mut request, &span);
         let (client, warnings) = (self.client.clone(), self.warnings.clone());
         let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
+        let held = Arc::clone(&self.sending);
         let sending = async move {
+            let _held = held;
             let client = client.ok_or_else(|| {
                 if warnings.admit() {
                     tracing::warn!(host = request.uri().host(), "the skill has no grant for HTTP");

@@ -5,6 +5,8 @@
 
 int main(void) {
     sh_test_begin();
-    assert(strcmp(sh_test_call("greet", "{\"name\": \"Ada\"}")->text, "Hello, Ada!") == 0);
-    assert(strcmp(sh_test_call("greet", "{\"name\": \" \"}")->failure, "invalid-input") == 0);
+    const sh_test_result *got = sh_test_call("greet", "{\"name\": \"Ada\"}");
+    assert(strcmp(got->text, "Hello, Ada!") == 0);
+    got = sh_test_call("greet", "{\"name\": \" \"}");
+    assert(got->failure && strcmp(got->failure, "invalid-input") == 0);
 }

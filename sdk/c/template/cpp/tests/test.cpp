@@ -5,6 +5,8 @@
 
 int main() {
     sh_test_begin();
-    assert(std::string_view(sh_test_call("greet", "{\"name\": \"Ada\"}")->text) == "Hello, Ada!");
-    assert(std::string_view(sh_test_call("greet", "{\"name\": \" \"}")->failure) == "invalid-input");
+    const sh_test_result *got = sh_test_call("greet", R"({"name": "Ada"})");
+    assert(std::string_view(got->text) == "Hello, Ada!");
+    got = sh_test_call("greet", R"({"name": " "})");
+    assert(got->failure && std::string_view(got->failure) == "invalid-input");
 }

@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::Value;
 use skillhost_core::{
-    Annotations, Attempt, Block, Digest, Entry, Invoke, NoClient, Outcome, Report, Schema, SkillName,
-    SkillState, SkillStatus, ToolName, ToolSpec, Undo,
+    Annotations, Attempt, Block, Digest, Entry, Instance, Invoke, NoClient, Outcome, Report, Schema,
+    SkillName, SkillState, SkillStatus, ToolName, ToolSpec, Undo,
 };
 
 use super::{keeping::Keeping, *};
@@ -65,7 +65,7 @@ impl Future for FakeAttempt {
             None => Poll::Ready(Err(Failure::new(FailureKind::Cancelled, "aborted"))),
             Some(work) => work.as_mut().poll(cx),
         };
-        result.map(|result| Report { result, usage })
+        result.map(|result| Report { result, usage, instance: Instance::default() })
     }
 }
 

@@ -64,14 +64,14 @@ fn what_is_one_calls_own_begins_anew() {
     ids.dedup();
     assert_eq!(ids.len(), 3);
     // Progress: the second call begins below where the first one ended.
-    for _ in 0..2 {
+    for token in ["first", "second"] {
         let params = json!({
-            "name": "behaves_steps", "arguments": {"count": 2}, "_meta": {"progressToken": "p"},
+            "name": "behaves_steps", "arguments": {"count": 2}, "_meta": {"progressToken": token},
         });
         let id = client.begin("tools/call", params);
         let mut seen = vec![];
         client.wait_for("the result", |message| {
-            if message["method"] == "notifications/progress" {
+            if message["params"]["progressToken"] == token {
                 seen.push(message["params"]["progress"].as_f64());
             }
             message["id"] == id && message.get("method").is_none()

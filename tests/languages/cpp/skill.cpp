@@ -80,7 +80,7 @@ static sh_outcome served(Call call) {
     const double bytes = call.number("garbage");
     if (bytes > (1 << 30)) std::abort();
     // So that no compiler finds out that nobody needs it.
-    static const volatile char *volatile garbage;
+    [[maybe_unused]] static const volatile char *volatile garbage;
     const std::string made(size_t(bytes) + 1, 'x');
     garbage = made.data();
     return call.text(std::to_string(++calls));

@@ -45,9 +45,7 @@ fn linker(extra: &[OsString]) -> (String, Vec<&OsString>) {
     while let Some(arg) = args.next() {
         match arg.to_str().map(|text| text.trim_start_matches('-')) {
             Some("ldflags") => flags.extend(args.next().map(|own| format!(" {}", own.to_string_lossy()))),
-            Some(text) if text.starts_with("ldflags=") => {
-                flags.push_str(&format!(" {}", &text["ldflags=".len()..]))
-            }
+            Some(text) if text.starts_with("ldflags=") => flags.extend([" ", &text["ldflags=".len()..]]),
             _ => rest.push(arg),
         }
     }

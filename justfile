@@ -27,12 +27,13 @@ loom:
     RUSTFLAGS="--cfg skillhost_loom" cargo test -p skillhost-policy --test loom --target-dir target/loom
 
 # The same tests, longer: a hundred times the calls beside looping guests, millions of steps of each state machine, a thousand
-# kills; ten minutes of fuzzed messages over each transport, and 500 clients that listen while skills are swapped
+# kills; a new project in Rust, whose standard library is built first; ten minutes of fuzzed messages over each transport, and 500 clients that listen while skills are swapped
 nightly:
     SKILLHOST_NIGHTLY=1 cargo test --release -p skillhost-policy -p skillhost-journal -p skillhost-pipeline
     SKILLHOST_NIGHTLY=1 cargo test --release --workspace --test e2e
     SKILLHOST_FUZZ_SECONDS=600 cargo test --release --workspace --test e2e fuzz:: -- --nocapture
     fuzz/run.sh 600
+    sdk/try.sh target/release/skillhost target/ci/languages rust
     SKILLHOST_CHURN=full cargo test --release --workspace --test e2e churn:: -- --nocapture
 
 # Everything that CI does

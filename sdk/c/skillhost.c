@@ -99,6 +99,14 @@ static struct {
 
 const sh_host_error *sh_error(void) { return &last.error; }
 
+/* Whether this call has changed something that the host knows of: what is refused after that did not leave all as it was. */
+static bool changed;
+
+static bool changing(bool done) {
+    changed = changed || done;
+    return done;
+}
+
 /* Nothing has failed. */
 static void begin(void) {
     put(&last.message, NULL);
@@ -154,6 +162,7 @@ static sh_outcome settled(struct sh_call *call, sh_outcome outcome) {
 sh_outcome sh_run(struct sh_call *call, const char *name) {
     const sh_tool *tool = sh_tool_named(name);
     begin();
+    changed = false;
     if (call->failed) return SH_FAILED;
     if (!tool) return sh_permanent(call, "there is no tool %s", name);
     return settled(call, tool->run(call));
@@ -162,6 +171,7 @@ sh_outcome sh_run(struct sh_call *call, const char *name) {
 sh_outcome sh_undo(struct sh_call *call, const char *name, const char *token, bool force) {
     const sh_tool *tool = sh_tool_named(name);
     begin();
+    changed = false;
     if (call->failed) return SH_FAILED;
     if (!tool || !tool->undo) return sh_permanent(call, "%s takes nothing back", name);
     cJSON *known = token ? cJSON_Parse(token) : NULL;
@@ -346,6 +356,7 @@ sh_outcome sh_pass_on(sh_call *call) {
     const sh_host_error *error = &last.error;
     if (!error->kind) give_up("there is nothing to pass on: nothing failed");
     if (!error->failure) {
+        if (changed) give_up(error->message);
         if (strcmp(error->kind, "unavailable") == 0) return sh_transient(call, 0, "%s", error->message);
         if (strcmp(error->kind, "ended") != 0) return sh_permanent(call, "%s", error->message);
         give_up(error->message);
@@ -387,7 +398,7 @@ bool sh_resource_updated(const char *uri) {
 bool sh_prepare_undo(const cJSON *token) {
     begin();
     char *text = sh_print(token);
-    bool kept = world_prepare_undo(text);
+    bool kept = changing(world_prepare_undo(text));
     free(text);
     return kept;
 }
@@ -397,7 +408,7 @@ cJSON *sh_call_tool(const char *name, const cJSON *args) {
     char *given = args ? sh_print(args) : NULL, *structured = NULL, *text = NULL;
     bool is_error = false;
     cJSON *result = NULL;
-    if (world_call_tool(name, given, &structured, &text, &is_error)) {
+    if (changing(world_call_tool(name, given, &structured, &text, &is_error))) {
         if (is_error) {
             size_t bytes = strlen(name) + strlen(text) + sizeof " answers no: ";
             char *message = sh_alloc(bytes);
@@ -445,12 +456,12 @@ bool sh_store_get(const char *key, char **value, size_t *bytes) {
 
 bool sh_store_set(const char *key, const void *value, size_t bytes) {
     begin();
-    return world_store_set(key, value, bytes);
+    return changing(world_store_set(key, value, bytes));
 }
 
 bool sh_store_delete(const char *key) {
     begin();
-    return world_store_delete(key);
+    return changing(world_store_delete(key));
 }
 
 bool sh_store_has(const char *key, bool *has) {

@@ -145,7 +145,8 @@ typedef struct {
 /* Why the last one of the functions below failed; `kind` is NULL when it did not. */
 const sh_host_error *sh_error(void);
 /* What sh_error tells as one's own failure: another tool's as it is, and what the host refused, which did not happen, as permanent
- * (transient where it is `unavailable`). Anything else ends the program, as nobody knows what took effect. */
+ * (transient where it is `unavailable`). What was refused after this call had kept, prepared or called something ends the program, as
+ * anything else does: nobody knows what took effect. */
 sh_outcome sh_pass_on(sh_call *call);
 
 /* How far the call is. `done` must grow; `total` 0 and `message` NULL are left out. Cheap. */

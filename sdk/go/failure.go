@@ -26,7 +26,8 @@ const (
 )
 
 // Failure is a call that failed, with the promise that nothing took effect. It may be wrapped: the message is then the
-// whole. So does a [HostError], since what the host refuses does not happen: Unavailable is transient, the others are permanent.
+// whole. So does a [HostError], since what the host refuses does not happen, as long as the call has kept, prepared or called nothing
+// before: unavailable is transient, the others are permanent.
 // Any other error that a tool returns ends the instance, and the host takes the effect for unknown.
 type Failure struct {
 	Kind    Kind
@@ -77,7 +78,7 @@ func failed(err error) types.Failure {
 	message := valid(err.Error())
 	var f *Failure
 	var refused *HostError
-	if errors.As(err, &refused) && refused.Kind != "ended" {
+	if errors.As(err, &refused) && refused.Kind != "ended" && !changed {
 		if refused.Kind == "unavailable" {
 			return types.MakeFailureTransient(types.Transient{Message: message, RetryAfterMs: optional[uint64](nil)})
 		}

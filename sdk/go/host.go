@@ -9,6 +9,15 @@ import (
 	"skillhost/internal/world"
 )
 
+// changed says that this call has changed something that the host knows of: what is refused after that did not leave all as it was.
+var changed bool
+
+// changing notes an effect.
+func changing(err error) error {
+	changed = changed || err == nil
+	return err
+}
+
 // Progress tells how far the call is; done must grow. total 0 and message "" are left out. Cheap: the host passes on as many
 // as the client can take.
 func Progress(done, total float64, message string) {
@@ -27,7 +36,7 @@ func Progress(done, total float64, message string) {
 func Cancelled() bool { return world.The().Cancelled() }
 
 // PrepareUndo keeps what Undo needs, before the first effect. It is on disk when this returns.
-func PrepareUndo(token any) error { return world.The().PrepareUndo(text(token)) }
+func PrepareUndo(token any) error { return changing(world.The().PrepareUndo(text(token))) }
 
 // CallTool calls another skill's tool by its full name, where that is granted. Its structured result, else its text, goes
 // into result, which may be nil. Its failure is the error, and so is an answer of "no".
@@ -38,6 +47,7 @@ func CallTool(name string, arguments, result any) error {
 		given = &encoded
 	}
 	reply, err := world.The().CallTool(name, given)
+	_ = changing(err)
 	var failed world.Failed
 	if errors.As(err, &failed) {
 		return failureOf(failed.Failure)
@@ -101,10 +111,10 @@ func (store) Get(key string) (value []byte, found bool, err error) {
 }
 
 // Set keeps a value. It is on disk when this returns.
-func (store) Set(key string, value []byte) error { return world.The().Set(key, value) }
+func (store) Set(key string, value []byte) error { return changing(world.The().Set(key, value)) }
 
 // Delete takes a value away. It need not be there.
-func (store) Delete(key string) error { return world.The().Delete(key) }
+func (store) Delete(key string) error { return changing(world.The().Delete(key)) }
 
 // Has says whether there is a value.
 func (store) Has(key string) (bool, error) { return world.The().Has(key) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -105,6 +106,8 @@ func Add[In any](definition Tool[In]) {
 	case strings.TrimSpace(definition.Description) == "":
 		// It is all that a model knows of it.
 		wrong("it has no description")
+	case definition.Input == nil && !object[In]():
+		wrong("its In is no struct and no map: say Input")
 	case definition.Run == nil:
 		wrong("it has no Run")
 	case tools[name].run != nil:
@@ -130,6 +133,12 @@ func Add[In any](definition Tool[In]) {
 		}
 	}
 	tools[name], order = added, append(order, name)
+}
+
+// object says whether a type is an object in JSON, as far as the type tells.
+func object[In any]() bool {
+	kind := indirect(reflect.TypeFor[In]()).Kind()
+	return kind == reflect.Struct || kind == reflect.Map
 }
 
 // decoded are arguments that the host has held against the schema, which need not say all that the type does.
@@ -195,6 +204,7 @@ func init() {
 			return wit.Err[types.Outcome](types.MakeFailurePermanent("there is no tool " + name))
 		}
 		call := callOf(ctx)
+		changed = false
 		value, err := tool.run(call, arguments.SomeOr("{}"))
 		if asked := asked(err); asked != nil {
 			return wit.Ok[types.Outcome, types.Failure](types.MakeOutcomeInputRequired(asked.wit(call)))
@@ -211,6 +221,7 @@ func init() {
 		if tool.undo == nil {
 			return wit.Err[wit.Unit](types.MakeFailurePermanent(name + " takes nothing back"))
 		}
+		changed = false
 		err := tool.undo(callOf(ctx), arguments.SomeOr("{}"), Undo{Token: raw(token), Force: force})
 		if asked(err) != nil {
 			err = Permanent("nobody can be asked while a call is taken back")

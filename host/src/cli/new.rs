@@ -96,6 +96,13 @@ impl New {
 
 /// All of it or nothing: it is made beside, and moved.
 fn write(dir: &Path, name: &SkillName, lang: Lang) -> anyhow::Result<()> {
+    // It is built under its folder's name: nothing else in it says another.
+    ensure!(
+        !matches!(lang, Lang::C | Lang::Cpp) || dir.file_name().is_some_and(|folder| folder == name.as_str()),
+        "a skill in {} is called as its folder is, and {} is not {name}\n  hint: let the last part of --dir be {name}",
+        lang.name(),
+        dir.display()
+    );
     let taken = match fs::read_dir(dir) {
         Ok(mut entries) => entries.next().is_some(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -131,8 +138,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = SkillName::new("hello").unwrap();
         for lang in Lang::value_variants() {
-            let dir = folder.path().join(lang.name());
-            fs::create_dir(&dir).unwrap();
+            let dir = folder.path().join(lang.name()).join("hello");
+            fs::create_dir_all(&dir).unwrap();
             write(&dir, &name, *lang).unwrap();
             for file in ["README.md", ".gitignore", "tests/greet.toml"] {
                 let text = fs::read_to_string(dir.join(file)).unwrap();
@@ -144,5 +151,7 @@ mod tests {
         }
         let left = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, Lang::value_variants().len(), "nothing else is left");
+        let other = write(&folder.path().join("other"), &name, Lang::C).unwrap_err().to_string();
+        assert!(other.contains("hint") && !folder.path().join("other").exists(), "{other}");
     }
 }

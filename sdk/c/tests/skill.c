@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int failures;
 
@@ -91,6 +93,12 @@ static sh_outcome uses(sh_call *call) {
     return sh_pass_on(call);
 }
 
+static sh_outcome refused(sh_call *call) {
+    if (sh_bool(call, "keep")) sh_store_set("k", "v", 1);
+    CHECK(!sh_call_tool(sh_string(call, "fails"), NULL));
+    return sh_pass_on(call);
+}
+
 static sh_outcome put(sh_call *call) {
     const char *value = sh_string(call, "value");
     char *was;
@@ -128,6 +136,7 @@ const sh_tool skillhost_tools[] = {
     {.name = "answer", .description = "x", .run = answer},
     {.name = "fails", .description = "x", .run = fails},
     {.name = "uses", .description = "x", .run = uses},
+    {.name = "refused", .description = "x", .run = refused},
     {.name = "put", .description = "x", .run = put, .undo = take_back},
     {.name = "asks", .description = "x", .run = asks},
     {0},
@@ -193,12 +202,21 @@ int main(void) {
 
     sh_test_begin();
     given();
-    const sh_test_result *got = sh_test_call("uses", "{\"fails\": \"missing_tool\"}");
+    const sh_test_result *got = sh_test_call("refused", "{\"fails\": \"missing_tool\"}");
     SAME(got->failure, "permanent");
-    sh_test_begin();
-    given();
-    got = sh_test_call("uses", "{\"fails\": \"other_busy\"}");
+    got = sh_test_call("refused", "{\"fails\": \"other_busy\"}");
     SAME(got->failure, "transient");
+    /* After an effect nobody knows what took effect, whatever is refused then. */
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        close(2);
+        sh_test_call("refused", "{\"fails\": \"missing_tool\", \"keep\": true}");
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
     sh_test_begin();
     given();
     got = sh_test_call("uses", "{\"fails\": \"other_fails\"}");

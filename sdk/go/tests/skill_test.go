@@ -121,6 +121,11 @@ func TestWhatIsWrongInADefinitionEndsTheBuild(t *testing.T) {
 	} {
 		panics(t, said, func() { skillhost.Add(tool) })
 	}
+	panics(t, "no struct and no map", func() {
+		skillhost.Add(skillhost.Tool[int]{
+			Name: "int", Description: "x", Run: func(*skillhost.Call, int) (any, error) { return nil, nil },
+		})
+	})
 	panics(t, "no JSON for", func() { skillhost.SchemaOf[chan int]() })
 	panics(t, "no names", func() { skillhost.SchemaOf[map[bool]int]() })
 	panics(t, "cannot fill", func() { skillhost.SchemaOf[struct{ *inner }]() })
@@ -220,6 +225,15 @@ func TestEachKindOfFailureIsItself(t *testing.T) {
 		return nil, fmt.Errorf("wanted it: %w", err)
 	}).Call("it", nil)
 	same(t, err, skillhost.Permanent("wanted it: denied: the secret s was not granted"))
+	panics(t, "denied", func() {
+		_, _ = run(t, func(*skillhost.Call, any_) (any, error) {
+			if err := skillhost.Store.Set("k", nil); err != nil {
+				return nil, err
+			}
+			_, err := skillhost.Secret("s")
+			return nil, err
+		}).Call("it", nil)
+	})
 	// Nobody knows what took effect.
 	panics(t, "broken", func() {
 		_, _ = run(t, func(*skillhost.Call, any_) (any, error) { return nil, errors.New("broken") }).Call("it", nil)

@@ -1,3 +1,11 @@
+import { wellFormed } from './bytes.js';
+
+/** What may be in a failure, without halves of characters. */
+function sound(value) {
+  if (typeof value === 'string') return wellFormed(value);
+  return Array.isArray(value) ? value.map(wellFormed) : { ...value, message: wellFormed(value.message) };
+}
+
 /** A call that failed. It promises that nothing took effect; anything else that is thrown says that nobody knows. */
 export class Failure extends Error {
   /** @param {string} kind @param {unknown} value */
@@ -35,7 +43,7 @@ export class Failure extends Error {
 
   /** As the contract has it. */
   toWit() {
-    return { tag: this.kind, val: this.value };
+    return { tag: this.kind, val: sound(this.value) };
   }
 
   /** @param {{tag: string, val: unknown}} failure */

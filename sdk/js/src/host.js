@@ -12,6 +12,16 @@ export class HostError extends Error {
   }
 }
 
+/** Whether this call has changed something that the host knows of: what is refused after that did not leave all as it was. */
+export const effects = { any: false };
+
+/** Call the host; what it does is an effect of this call. */
+function changing(call) {
+  const result = asked(call);
+  effects.any = true;
+  return result;
+}
+
 /** Call the host; errors of its interfaces become errors of JavaScript. */
 export function asked(call) {
   try {
@@ -40,7 +50,7 @@ export function progress(done, total, message) {
 export const cancelled = () => world.host.cancelled();
 
 /** Keep what `undo` needs, before the first effect. It is on disk when this returns. */
-export const prepareUndo = (token) => asked(() => world.host.prepareUndo(JSON.stringify(token)));
+export const prepareUndo = (token) => changing(() => world.host.prepareUndo(JSON.stringify(token)));
 
 /**
  * Call another skill's tool by its full name, where that is granted: its structured result, else its text. Its failure is
@@ -55,7 +65,7 @@ export function call(tool, args) {
 
 /** The same, with all that it replies. */
 export const callForReply = (tool, args) =>
-  asked(() => world.host.callTool(tool, args === undefined ? null : JSON.stringify(args)));
+  changing(() => world.host.callTool(tool, args === undefined ? null : JSON.stringify(args)));
 
 /** The tools have changed: the host lists them anew after the call. */
 export const toolsChanged = () => asked(() => world.host.toolsChanged());
@@ -78,8 +88,8 @@ export const store = {
     const found = bucket((bucket) => bucket.get(key));
     return found == null ? undefined : text(found);
   },
-  set: (key, value) => bucket((bucket) => bucket.set(key, bytes(value))),
-  delete: (key) => bucket((bucket) => bucket.delete(key)),
+  set: (key, value) => bucket((bucket) => bucket.set(key, bytes(value)), changing),
+  delete: (key) => bucket((bucket) => bucket.delete(key), changing),
   has: (key) => bucket((bucket) => bucket.exists(key)),
   keys() {
     return bucket((bucket) => {
@@ -95,8 +105,8 @@ export const store = {
   },
 };
 
-function bucket(use) {
-  return asked(() => use(world.keyvalue.open('')));
+function bucket(use, calling = asked) {
+  return calling(() => use(world.keyvalue.open('')));
 }
 
 /** Lines of the host's log, with the call they belong to. */

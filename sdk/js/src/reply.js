@@ -1,3 +1,5 @@
+import { stringify, wellFormed } from './bytes.js';
+
 /** What a tool answers, where more is to be said than a value. */
 export class Reply {
   content = [];
@@ -23,7 +25,7 @@ export class Reply {
 
   /** For people and models. */
   text(text) {
-    return this.#with('text', String(text));
+    return this.#with('text', wellFormed(String(text)));
   }
 
   /** @param {Uint8Array} data */
@@ -70,5 +72,5 @@ export class Reply {
 }
 
 function json(value) {
-  return value === undefined ? null : JSON.stringify(value);
+  return value === undefined ? null : stringify(value);
 }

@@ -1,10 +1,14 @@
 import { Asked } from './ask.js';
 import { text } from './bytes.js';
 import { Failure } from './failure.js';
-import { HostError } from './host.js';
+import { HostError, effects } from './host.js';
 import { Reply } from './reply.js';
 
 const NOTHING = { type: 'object', additionalProperties: false };
+const KEYS = [
+  'description', 'title', 'input', 'output', 'readOnly', 'destructive', 'idempotent', 'openWorld', 'durable', 'reusable', 'task',
+  'icons', 'meta', 'run', 'undo',
+];
 const TASKS = ['no', 'optional', 'required', 'answered'];
 
 /**
@@ -50,6 +54,9 @@ function spec(name, tool) {
   // It is all that a model knows of it.
   if (!tool.description?.trim()) throw wrong('it has no description');
   if (typeof tool.run !== 'function') throw wrong('it has no run');
+  if (tool.run.constructor.name === 'AsyncFunction') throw wrong('run is an async function; nothing here needs to be awaited');
+  const unknown = Object.keys(tool).find((key) => !KEYS.includes(key));
+  if (unknown) throw wrong(`there is no ${unknown}; there are ${KEYS.join(', ')}`);
   if (tool.undo !== undefined && typeof tool.undo !== 'function') throw wrong('undo is no function');
   if (tool.task !== undefined && !TASKS.includes(tool.task)) throw wrong(`task is one of ${TASKS.join(', ')}`);
   const input = tool.input ?? NOTHING;
@@ -76,6 +83,7 @@ function spec(name, tool) {
 
 /** Run it; what it throws as the contract words it. Anything but a failure says that nobody knows what took effect. */
 function told(run) {
+  effects.any = false;
   try {
     return run();
   } catch (error) {
@@ -85,9 +93,9 @@ function told(run) {
   }
 }
 
-/** What the host refused did not happen, and neither did the call, unless it says so by another error. */
+/** What the host refused did not happen, and neither did the call, as long as it has changed nothing before. */
 function refused(error) {
-  if (!(error instanceof HostError) || error.kind === 'ended') return undefined;
+  if (!(error instanceof HostError) || error.kind === 'ended' || effects.any) return undefined;
   return error.kind === 'unavailable' ? Failure.transient(error.message) : Failure.permanent(error.message);
 }
 

@@ -37,6 +37,8 @@ test('what is wrong in a definition ends the build', () => {
     [{ a: { run } }, /no description/],
     [{ a: { description: 'x' } }, /no run/],
     [{ a: tool(run, { undo: true }) }, /undo is no function/],
+    [{ a: tool(async () => {}) }, /async/],
+    [{ a: tool(run, { readonly: true }) }, /there is no readonly; there are description/],
     [{ a: tool(run, { task: 'always' }) }, /task is one of/],
     [{ a: tool(run, { input: { type: 'string' } }) }, /that of an object/],
   ]) {
@@ -54,7 +56,10 @@ test('what a tool returns is its reply', () => {
   assert.deepEqual(call((args) => args, { 'ü🧀': [1, null] }), { text: '', structured: { 'ü🧀': [1, null] }, isError: false });
   assert.deepEqual(call(() => Reply.error('no')), { text: 'no', structured: undefined, isError: true });
   assert.deepEqual(call(() => new Reply().text('a').json(1)), { text: 'a', structured: 1, isError: false });
-  assert.throws(() => call(async () => 1), /no async function/);
+  assert.throws(() => call(() => Promise.resolve(1)), /no async function/);
+  const cut = '123😀'.slice(0, 4);
+  assert.equal(call(() => `${cut}…`).text, '123\ufffd…');
+  assert.deepEqual(call(() => ({ cut, whole: '😀\\ud83d' })).structured, { cut: '123\ufffd', whole: '😀\\ud83d' });
 });
 
 test('each kind of failure is itself', () => {
@@ -69,7 +74,9 @@ test('each kind of failure is itself', () => {
     });
   }
   assert.throws(() => new Host(only(() => host.secret('s'))).call('it'), { kind: 'permanent', message: 'the secret s was not granted' });
-  // Nobody knows what took effect.
+  // After an effect nobody knows what took effect, whatever is refused then.
+  const half = only(() => { host.store.set('k', 'v'); host.secret('s'); });
+  assert.throws(() => new Host(half).call('it'), { name: 'HostError', kind: 'denied' });
   assert.throws(() => new Host(only(() => null.x)).call('it'), TypeError);
 });
 

@@ -8,7 +8,8 @@ from typing import Any
 from . import world
 from .ask import Asked, answered
 from .failure import Failure, HostError
-from .reply import Reply, dumps
+from .host import effects
+from .reply import Reply, dumps, sound
 from .declare import Context, Tool as Declared, Undo as How, tools
 
 
@@ -23,6 +24,7 @@ class Tools:
 
     def call(self, ctx: Any, name: str, arguments: str | None) -> Any:
         tool = find(name)
+        effects["any"] = False
         try:
             reply = Reply.of(tool.run(parsed(arguments), context(ctx)))
         except Asked as asked:
@@ -37,6 +39,7 @@ class Undo:
 
     def undo(self, ctx: Any, name: str, arguments: str | None, token: str | None, force: bool) -> None:
         tool = find(name)
+        effects["any"] = False
         try:
             if tool.undoing is None:
                 raise Failure.permanent(f"{name} takes nothing back")
@@ -49,10 +52,10 @@ class Undo:
 
 
 def failure_in(error: Failure | HostError) -> Failure:
-    """What the host refused did not happen, and neither did the call, unless it says so by another exception."""
+    """What the host refused did not happen, and neither did the call, as long as it has changed nothing before."""
     if isinstance(error, Failure):
         return error
-    if error.kind == "ended":
+    if error.kind == "ended" or effects["any"]:
         raise error
     return (Failure.transient if error.kind == "unavailable" else Failure.permanent)(str(error))
 
@@ -67,6 +70,7 @@ def find(name: str) -> Declared:
 def failed(failure: Failure) -> Any:
     """As the contract has it."""
     types = world.types
+    failure.message = sound(failure.message)
     match failure.kind:
         case "transient":
             value = types.Failure_Transient(types.Transient(failure.message, failure.retry_after_ms))

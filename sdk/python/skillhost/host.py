@@ -9,16 +9,21 @@ from typing import Any
 
 from . import world
 from .failure import Failure, HostError, of_variant
-from .reply import dumps
+from .reply import dumps, sound
+
+
+#: Whether this call has changed something that the host knows of: what is refused after that did not leave all as it was.
+effects = {"any": False}
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
-    """Errors of the host's interfaces as exceptions of ours."""
+def _asked(changes: bool = False) -> Iterator[None]:
+    """Errors of the host's interfaces as exceptions of ours; what `changes` something is an effect of this call."""
     try:
         yield
     except world.Err as error:
         raise _problem(error.value) from None
+    effects["any"] |= changes
 
 
 def _problem(value: Any) -> Exception:
@@ -52,18 +57,18 @@ def cancelled() -> bool:
 
 def prepare_undo(token: Any) -> None:
     """Keep what `undo` needs, before the first effect. It is on disk when this returns."""
-    with _asked():
+    with _asked(changes=True):
         world.host.prepare_undo(dumps(token))
 
 
-def call(name: str, **arguments: Any) -> Any:
+def call(name: str, /, **arguments: Any) -> Any:
     """Call another skill's tool by its full name, where that is granted: its structured result, else its text.
 
     Raises:
         Failure: the tool's, or that it answers "no".
         HostError: the call was not made, or nobody knows what became of it.
     """
-    with _asked():
+    with _asked(changes=True):
         reply = world.host.call_tool(name, dumps(arguments) if arguments else None)
     said = [block.content.value for block in reply.content if of_variant(block.content)[0] == "text"]
     if reply.is_error:
@@ -105,11 +110,11 @@ class Store:
         return None if found is None else bytes(found).decode()
 
     def set(self, key: str, value: str) -> None:
-        with _asked():
+        with _asked(changes=True):
             self._bucket().set(key, value.encode())
 
     def delete(self, key: str) -> None:
-        with _asked():
+        with _asked(changes=True):
             self._bucket().delete(key)
 
     def keys(self) -> list[str]:
@@ -152,7 +157,7 @@ class Log:
 
     @staticmethod
     def _log(level: str, message: object) -> None:
-        world.logs.log(world.logs.Level[level], "", str(message))
+        world.logs.log(world.logs.Level[level], "", sound(str(message)))
 
 
 log = Log()

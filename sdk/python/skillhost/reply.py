@@ -38,7 +38,7 @@ class Reply:
 
     def text(self, text: str) -> Reply:
         """For people and models."""
-        return self._with(world.types.Content_Text(text))
+        return self._with(world.types.Content_Text(sound(text)))
 
     def image(self, data: bytes, mime_type: str) -> Reply:
         """A picture."""
@@ -75,4 +75,9 @@ class Reply:
 
 def dumps(value: Any) -> str:
     """JSON, which has no NaN."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return sound(json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def sound(text: str) -> str:
+    """A text without lone surrogates: they have no UTF-8, and would end the instance."""
+    return text.encode("utf-8", "replace").decode()

@@ -59,7 +59,8 @@ def schema(hint: Any) -> dict[str, Any]:
         required = [field.name for field in dataclasses.fields(hint) if not _has_default(field)]
         return object_of(fields, required)
     if typing.is_typeddict(hint):
-        hints = typing.get_type_hints(hint, include_extras=True)
+        # Which members are required is told beside it.
+        hints = {name: _member(of) for name, of in typing.get_type_hints(hint, include_extras=True).items()}
         return object_of(hints, sorted(hint.__required_keys__))
     raise TypeError(f"{hint} has no JSON Schema; give one with `Annotated[Any, {{…}}]`")
 
@@ -96,6 +97,9 @@ def build(hint: Any, value: Any) -> Any:
         return {key: build(parts[1], member) for key, member in value.items()}
     if hint is float and isinstance(value, int):
         return float(value)
+    if hint is int and isinstance(value, float):
+        # JSON Schema's integers may be written with a point.
+        return int(value)
     return value
 
 
@@ -110,6 +114,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def _member(hint: Any) -> Any:
+    """What `NotRequired` and `Required` are put around."""
+    origin = typing.get_origin(hint)
+    return typing.get_args(hint)[0] if getattr(origin, "_name", None) in ("NotRequired", "Required") else hint
 
 
 def _fits(hint: Any, value: Any) -> bool:

@@ -75,6 +75,7 @@ class Schemas(unittest.TestCase):
         self.assertEqual(build(list[Item | None], [None, {"name": "a"}]), [None, Item("a")])
         self.assertEqual(build(tuple[int, Color], [1, "red"]), (1, Color.RED))
         self.assertIs(type(build(float, 1)), float)
+        self.assertIs(type(build(int, 1.0)), int)
         self.assertIs(build(int | bool, True), True)
 
 
@@ -189,6 +190,37 @@ class ToolsTest(unittest.TestCase):
         # Nobody knows what took effect.
         with self.assertRaises(HostError):
             Host().call("it", kind="ended")
+
+        @tool
+        def half() -> None:
+            """For tests."""
+            host.store.set("k", "v")
+            host.secret("s")
+
+        with self.assertRaises(HostError):
+            Host().call("half")
+
+    def test_texts_without_utf8_are_mended(self) -> None:
+        @tool
+        def it(how: str) -> Any:
+            """For tests."""
+            if how == "fail":
+                raise Failure.conflict("a\ud83d")
+            return "a\ud83d" if how == "text" else {"a": "\ud83d"}
+
+        self.assertEqual(Host().call("it", how="text").text, "a?")
+        self.assertEqual(Host().call("it", how="json").structured, {"a": "?"})
+        with self.assertRaises(Failure) as raised:
+            Host().call("it", how="fail")
+        self.assertEqual(raised.exception.message, "a?")
+
+    def test_another_tool_may_have_an_argument_of_any_name(self) -> None:
+        @tool
+        def it() -> Any:
+            """For tests."""
+            return host.call("other_greet", name="Ada")
+
+        self.assertEqual(Host(tools={"other_greet": lambda name: f"Hello, {name}!"}).call("it").text, "Hello, Ada!")
 
     def test_nobody_is_asked_while_a_call_is_taken_back(self) -> None:
         @tool

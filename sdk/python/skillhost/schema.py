@@ -89,6 +89,9 @@ def build(hint: Any, value: Any) -> Any:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         return hint(**{name: build(hints[name], member) for name, member in value.items()})
+    if typing.is_typeddict(hint):
+        hints = {name: _member(of) for name, of in typing.get_type_hints(hint, include_extras=True).items()}
+        return {name: build(hints[name], member) for name, member in value.items()}
     if origin is list and parts:
         return [build(parts[0], item) for item in value]
     if origin is tuple and parts:
@@ -97,7 +100,7 @@ def build(hint: Any, value: Any) -> Any:
         return {key: build(parts[1], member) for key, member in value.items()}
     if hint is float and isinstance(value, int):
         return float(value)
-    if hint is int and isinstance(value, float):
+    if hint is int and isinstance(value, float) and value.is_integer():
         # JSON Schema's integers may be written with a point.
         return int(value)
     return value
@@ -138,6 +141,8 @@ def _fits(hint: Any, value: Any) -> bool:
         return isinstance(value, dict) and needed <= value.keys() <= names
     if hint is bool or isinstance(value, bool):
         return hint is bool and isinstance(value, bool)
+    if hint is int and isinstance(value, float):
+        return value.is_integer()
     kinds = {int: int, float: (int, float), str: str, list: list, tuple: list, dict: dict}
     kind = kinds.get(origin or hint)
     return kind is None or isinstance(value, kind)

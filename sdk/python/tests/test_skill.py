@@ -75,7 +75,9 @@ class Schemas(unittest.TestCase):
         self.assertEqual(build(list[Item | None], [None, {"name": "a"}]), [None, Item("a")])
         self.assertEqual(build(tuple[int, Color], [1, "red"]), (1, Color.RED))
         self.assertIs(type(build(float, 1)), float)
-        self.assertIs(type(build(int, 1.0)), int)
+        for hint in (int, int | None, list[int]):
+            self.assertEqual(repr(build(hint, [1.0] if hint == list[int] else 1.0)), "[1]" if hint == list[int] else "1")
+        self.assertEqual(build(int | float, 1.5), 1.5)
         self.assertIs(build(int | bool, True), True)
 
 

@@ -1,6 +1,6 @@
 import * as world from '#world';
 import { Failure } from './failure.js';
-import { bytes, text } from './bytes.js';
+import { bytes, text, wellFormed } from './bytes.js';
 
 /** Why the host, or another tool, did not do what was asked. */
 export class HostError extends Error {
@@ -43,7 +43,7 @@ function problem(payload) {
 
 /** How far the call is. `done` must grow. Cheap: the host passes on as many as the client can take. */
 export function progress(done, total, message) {
-  world.host.progress(done, total ?? null, message ?? null);
+  world.host.progress(done, total ?? null, message == null ? null : wellFormed(message));
 }
 
 /** Whether the client gave up on the call: a good place to stop. */
@@ -113,7 +113,7 @@ function bucket(use, calling = asked) {
 export const log = Object.fromEntries(
   ['trace', 'debug', 'info', 'warn', 'error'].map((level) => [
     level,
-    (...parts) => world.logging.log(level, '', parts.map(said).join(' ')),
+    (...parts) => world.logging.log(level, '', wellFormed(parts.map(said).join(' '))),
   ]),
 );
 

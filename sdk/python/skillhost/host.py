@@ -47,7 +47,7 @@ def failure_of(value: Any) -> Failure:
 
 def progress(done: float, total: float | None = None, message: str | None = None) -> None:
     """How far the call is. `done` must grow. Cheap: the host passes on as many as the client can take."""
-    world.host.progress(done, total, message)
+    world.host.progress(done, total, None if message is None else sound(message))
 
 
 def cancelled() -> bool:

@@ -22,7 +22,8 @@ type Schema = map[string]any
 func SchemaOf[T any]() Schema {
 	s := schemas{open: map[reflect.Type]bool{}, defs: map[reflect.Type]Schema{}, names: map[string]reflect.Type{}}
 	t := indirect(reflect.TypeFor[T]())
-	root := s.of(t)
+	// A whole value is there.
+	root := notNull(s.of(t)).(Schema)
 	if own, ok := s.defs[t]; ok {
 		root = maps.Clone(own)
 	}

@@ -146,6 +146,7 @@ func TestATypeHasItsSchema(t *testing.T) {
 		`"tags":{"additionalProperties":{"type":"string"},"type":["object","null"]}},`+
 		`"required":["at","name","count","data","pair","tags","quoted"],"type":"object"}`)
 	asJSON(t, skillhost.SchemaOf[inner]()["type"], `"object"`)
+	asJSON(t, skillhost.SchemaOf[map[string]*int](), `{"additionalProperties":{"type":["integer","null"]},"type":"object"}`)
 }
 
 // Each value of a type matches the type's schema, as far as kinds go: the zero value is where that is easily forgotten.

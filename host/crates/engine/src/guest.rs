@@ -182,12 +182,13 @@ impl Guests {
             let result = work(guest.store.as_mut().expect(PRESENT)).await;
             let result = result.unwrap_or_else(|error| Err(guest.classify(&error)));
             let result = result.map_err(|failure| sandbox.granted.redactor.failure(failure));
-            let store = guest.end();
+            let mut store = guest.end();
             let sound = result.is_ok() && store.data().is_sound();
             // The store goes, or has a place, before its slot does: a full pool is an error, not a wait.
             let place = served.as_ref().filter(|_| sound).and_then(|_| places.try_acquire_owned().ok());
             match (park, served, place) {
                 (Some(park), Some(served), Some(place)) => {
+                    store.data_mut().rest();
                     let keep = Instance::new(move || wait(&park, store, past, &clock, place));
                     *served.lock().unwrap_or_else(PoisonError::into_inner) = keep;
                 }
@@ -265,9 +266,7 @@ impl Metered {
 
     /// The call is over; what becomes of its store is for others to say.
     fn end(mut self) -> Store<State> {
-        let mut store = self.stop().expect(PRESENT);
-        store.data_mut().rest();
-        store
+        self.stop().expect(PRESENT)
     }
 
     fn stop(&mut self) -> Option<Store<State>> {

@@ -26,15 +26,13 @@ pub(crate) struct Hooks {
     // Made with the first request.
     turns: Option<Arc<Semaphore>>,
     touched: bool,
-    /// Held by each request until it has its response.
-    sending: Arc<()>,
     /// What the client said of its trace, in the call's `_meta`; and the call's span.
     of: (Option<Arc<str>>, Span),
 }
 
 impl Hooks {
     pub(crate) fn new(client: Option<Arc<Client>>, warnings: Warnings, of: (Option<Arc<str>>, Span)) -> Self {
-        Self { client, warnings, turns: None, touched: false, sending: Arc::default(), of }
+        Self { client, warnings, turns: None, touched: false, of }
     }
 
     /// Who is asked goes on with the trace: below the span of this request, or where the client was when nothing is collected
@@ -54,8 +52,8 @@ impl Hooks {
 
     /// Whether no request waits for its response, and no response is still to be read.
     pub(crate) fn is_idle(&self) -> bool {
-        let read = self.turns.as_ref().is_none_or(|turns| turns.available_permits() == AT_ONCE);
-        read && Arc::strong_count(&self.sending) == 1
+        // A request holds it until it has its turn, and its turn until the response is read.
+        self.turns.as_ref().is_none_or(|turns| Arc::strong_count(turns) == 1)
     }
 
     /// Whether a request was made that may have changed something: another than those that RFC 9110 calls safe.
@@ -85,9 +83,7 @@ impl WasiHttpHooks for Hooks {
         self.trace(&mut request, &span);
         let (client, warnings) = (self.client.clone(), self.warnings.clone());
         let turns = Arc::clone(self.turns.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
-        let held = Arc::clone(&self.sending);
         let sending = async move {
-            let _held = held;
             let client = client.ok_or_else(|| {
                 if warnings.admit() {
                     tracing::warn!(host = request.uri().host(), "the skill has no grant for HTTP");
@@ -109,5 +105,24 @@ impl WasiHttpHooks for Hooks {
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
         tracing::debug!(%error, "a skill's exchange over HTTP failed");
         ErrorCode::HttpProtocolError
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_idle_when_nothing_of_a_request_is_left() {
+        let mut hooks = Hooks::new(None, Warnings::default(), (None, Span::none()));
+        assert!(hooks.is_idle());
+        let sent = hooks.send_request(Request::new(WasiBody::default()), None, Box::new(async { Ok(()) }));
+        assert!(!hooks.is_idle(), "it waits for its turn");
+        drop(sent);
+        assert!(hooks.is_idle());
+        let turn = hooks.turns.clone().unwrap().try_acquire_owned().unwrap();
+        assert!(!hooks.is_idle(), "its response is still to be read");
+        drop(turn);
+        assert!(hooks.is_idle());
     }
 }

@@ -38,6 +38,7 @@ impl Host {
         let cache = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.expect("a folder");
         let settings = EngineSettings {
             instances: 1,
+            pooled: true,
             max_memory: 1 << 20,
             threads: 1,
             cache: cache.path().join("compiled"),

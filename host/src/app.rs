@@ -292,6 +292,7 @@ fn engine_with(
     };
     let settings = EngineSettings {
         instances: engine.instances,
+        pooled: true,
         max_memory: engine.max_memory,
         threads: engine.threads,
         cache: engine.cache.clone(),
@@ -312,9 +313,7 @@ fn engine_with(
 
 /// Run `work` on the runtime that serves I/O and keeps deadlines. Guests have their own.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).max(1))
         .thread_name("io")
         .enable_all()
         .build()

@@ -11,6 +11,7 @@ mod churn;
 mod command_line;
 mod crash;
 mod dead_letters;
+mod direct;
 mod directory;
 mod dist;
 mod features;

@@ -42,3 +42,19 @@ fn the_context_tells_who_calls() {
     assert!(text.contains("from-the-client") && text.contains("local"), "{text}");
     assert_eq!(result["_meta"]["skillhost/correlation_id"], "from-the-client");
 }
+
+#[test]
+fn a_skill_that_only_the_clock_bounds_computes_as_much_as_its_time_allows() {
+    let config = "[skills.faulty]\nmetering = \"time\"\nfuel = 1\ntimeout = \"300ms\"\n[skills.text]\nfuel = 1\nload_timeout = \"5s\"\n";
+    let mut client = samples().config(config).stdio();
+    let result = client.call("faulty_echo", json!({"text": "a b"}));
+    assert_eq!(result["isError"], false, "{result}");
+    let usage = &result["_meta"]["skillhost/usage"];
+    assert!(usage["memory_bytes"].as_u64() > Some(0) && usage["fuel"].is_null(), "{usage}");
+    let loops = client.request("tools/call", json!({"name": "faulty_loop", "arguments": {}}));
+    let loops = &loops["result"];
+    assert_eq!(loops["_meta"]["skillhost/failure"]["kind"], "timeout", "{loops}");
+    // Beside it, one whose instructions are counted: it cannot even tell its tools.
+    let tools = client.tools();
+    assert!(!tools.iter().any(|tool| tool.starts_with("text_")), "{tools:?}");
+}

@@ -3,6 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::Args;
+use skillhost_engine::Metering;
 
 #[derive(Debug, Args)]
 pub(super) struct CompileOne {
@@ -12,6 +13,9 @@ pub(super) struct CompileOne {
     /// Seconds it may compute, a core
     #[arg(long)]
     seconds: u64,
+    /// Whether the code counts no fuel
+    #[arg(long)]
+    unmetered: bool,
 }
 
 impl CompileOne {
@@ -19,6 +23,7 @@ impl CompileOne {
         let code = skillhost_engine::compile_one(
             self.memory,
             self.seconds,
+            if self.unmetered { Metering::Time } else { Metering::Fuel },
             io::stdin().lock(),
             io::stdout().lock(),
             io::stderr().lock(),

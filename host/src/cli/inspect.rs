@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use skillhost_core::{PromptSpec, Schema, SkillName, TaskSupport};
-use skillhost_engine::{Allowance, Engine, Grants, Loaded, OwnListeners, asked, check, unasked};
+use skillhost_engine::{Allowance, Engine, Grants, Loaded, Metering, OwnListeners, asked, check, unasked};
 use skillhost_skills::{SkillSettings, files};
 
 use super::{live, out, policies};
@@ -169,7 +169,8 @@ pub(super) fn described(
         },
         "exports": loaded.interfaces.exports,
         "limits": {
-            "timeout_ms": u64::try_from(own.timeout.as_millis())?, "fuel": limits.fuel, "memory_bytes": limits.memory,
+            "timeout_ms": u64::try_from(own.timeout.as_millis())?, "fuel": (limits.metering == Metering::Fuel).then_some(limits.fuel),
+            "memory_bytes": limits.memory,
             "result_bytes": limits.result, "log_lines": limits.log_lines, "log_bytes": limits.log_bytes,
         },
         "tools": tools.collect::<anyhow::Result<Vec<_>>>()?,
@@ -192,11 +193,14 @@ pub(super) fn page(
     let bytes = |n: usize| bytesize::ByteSize(n as u64).display().iec();
     writeln!(text, "skill    {name}\ndigest   {}\nsize     {}", loaded.digest, bytes(size))?;
     let limits = &own.limits;
+    let fuel = match limits.metering {
+        Metering::Fuel => format!("fuel {}", limits.fuel),
+        Metering::Time => "fuel not counted".into(),
+    };
     writeln!(
         text,
-        "limits   {} s, fuel {}, memory {}, result {}, {} log lines",
+        "limits   {} s, {fuel}, memory {}, result {}, {} log lines",
         own.timeout.as_secs_f64(),
-        limits.fuel,
         bytes(limits.memory),
         bytes(limits.result),
         limits.log_lines

@@ -29,7 +29,7 @@ pub(crate) use policies::{
     Breaker, BreakerMode, Cache, Concurrency, ControlCharacters, Limits, Named, RateLimit, ResultFilter,
     Retry, RetryBudget,
 };
-pub(crate) use skill::{Bounds, Defaults, Mount, Skill, Tool};
+pub(crate) use skill::{Bounds, Defaults, Metering, Mount, Skill, Tool};
 pub(crate) use tools::{ByCount, OfferSearch, Tools};
 use units::{duration, size};
 

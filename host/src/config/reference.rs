@@ -98,6 +98,7 @@ fn kind(property: &Value) -> String {
         Some("string") => "text",
         _ => match inside.as_deref() {
             Some("Mount") => "`\"prefixed\"` or `\"root\"`",
+            Some("Metering") => "`\"fuel\"` or `\"time\"`",
             Some("LogFormat") => "`\"json\"` or `\"pretty\"`",
             Some("Access") => "`\"ro\"` or `\"rw\"`",
             Some("OfferSearch") => "true, false or `\"auto\"`",

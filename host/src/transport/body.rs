@@ -2,12 +2,11 @@
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::StreamExt as _;
@@ -24,7 +23,11 @@ use super::refusal;
 
 /// Refuses a body that says it is larger than `max` bytes, after reading it away: a client that is still
 /// writing when the connection is closed never sees the answer.
-pub(crate) async fn limit(State(max): State<usize>, request: Request, next: Next) -> Response {
+pub(crate) async fn limit<F: Future<Output = Response>>(
+    max: usize,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     /// What is read away at most; beyond it the client has to live with a closed connection.
     const DRAIN: usize = 256 << 20;
     let length = request.headers().get(CONTENT_LENGTH);
@@ -41,7 +44,7 @@ pub(crate) async fn limit(State(max): State<usize>, request: Request, next: Next
             }
             too_large(&format!("the request has {length} bytes"), max)
         }
-        _ => next.run(request).await,
+        _ => next(request).await,
     }
 }
 
@@ -52,9 +55,13 @@ fn too_large(what: &str, max: usize) -> Response {
 
 /// Says what is wrong with a body that is no message, as JSON-RPC and by its id. rmcp 3.11 answers 415 and a
 /// line of text then, and takes a request whose `id` cannot be one for a notification.
-pub(crate) async fn refuse(State(max): State<usize>, request: Request, next: Next) -> Response {
+pub(crate) async fn refuse<F: Future<Output = Response>>(
+    max: usize,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if request.method() == Method::DELETE {
-        let response = next.run(request).await;
+        let response = next(request).await;
         // rmcp says 202 when a session was ended; clients know 200 and 204.
         return match response.status() {
             StatusCode::ACCEPTED => StatusCode::NO_CONTENT.into_response(),
@@ -62,13 +69,13 @@ pub(crate) async fn refuse(State(max): State<usize>, request: Request, next: Nex
         };
     }
     if request.method() != Method::POST || !is_json(request.headers()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, max).await else {
         return too_large("the request is too large", max);
     };
-    let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    let response = next(Request::from_parts(parts, Body::from(body.clone()))).await;
     let text = || str::from_utf8(&body);
     let (id, error) = match response.status() {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => match text() {
@@ -85,10 +92,10 @@ pub(crate) async fn refuse(State(max): State<usize>, request: Request, next: Nex
         StatusCode::BAD_REQUEST if !is_json(response.headers()) => {
             match text().ok().and_then(malformed_beginning) {
                 Some(refusal) => refusal,
-                None => return word(response, text().ok().and_then(refusal::id)).await,
+                None => return word(response, || text().ok().and_then(refusal::id)).await,
             }
         }
-        _ => return word(response, text().ok().and_then(refusal::id)).await,
+        _ => return word(response, || text().ok().and_then(refusal::id)).await,
     };
     (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "application/json")], error_json(id, error)).into_response()
 }
@@ -115,13 +122,16 @@ fn malformed_beginning(text: &str) -> Option<(Option<RequestId>, ErrorData)> {
 }
 
 /// Says as JSON-RPC what is refused in plain text, by rmcp and by the layers around it: clients read one kind of answer.
-pub(crate) async fn worded(request: Request, next: Next) -> Response {
+pub(crate) async fn worded<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let ours = request.method() == Method::POST && request.uri().path().starts_with("/mcp");
-    let response = next.run(request).await;
-    if ours { word(response, None).await } else { response }
+    let response = next(request).await;
+    if ours { word(response, || None).await } else { response }
 }
 
-async fn word(response: Response, id: Option<RequestId>) -> Response {
+async fn word(response: Response, id: impl FnOnce() -> Option<RequestId>) -> Response {
     /// Bytes of a refusal in plain text.
     const MAX: usize = 4 << 10;
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -146,7 +156,7 @@ async fn word(response: Response, id: Option<RequestId>) -> Response {
     };
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Response::from_parts(parts, Body::from(error_json(id, error(text))))
+    Response::from_parts(parts, Body::from(error_json(id(), error(text))))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

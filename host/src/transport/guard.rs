@@ -1,16 +1,15 @@
 //! Host and Origin checks around the whole router, against DNS rebinding: a page in a browser must not
 //! reach a host on this machine by a name of its own.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{
         HeaderMap, StatusCode, Uri,
         header::{HOST, ORIGIN},
         uri::Authority,
     },
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -26,12 +25,7 @@ pub(crate) struct Guard {
 impl Guard {
     /// `hosts`: names, with or without a port, beside the loopback ones. `origins`: `scheme://name:port`
     /// beside pages of those hosts.
-    pub(crate) fn new(
-        hosts: &[String],
-        origins: &[String],
-        listen: IpAddr,
-        open: Vec<&'static str>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(hosts: &[String], origins: &[String], listen: IpAddr, open: Vec<&'static str>) -> Self {
         let mut hosts: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         if !listen.is_unspecified() {
             hosts.push(match listen {
@@ -40,7 +34,7 @@ impl Guard {
             });
         }
         let origins = origins.iter().map(|o| o.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Arc::new(Self { hosts, origins, open })
+        Self { hosts, origins, open }
     }
 
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
@@ -85,12 +79,16 @@ pub(crate) fn is_from_here(uri: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// The layer.
-pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard<F: Future<Output = Response>>(
+    guard: &Guard,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if guard.open.contains(&request.uri().path()) {
-        return next.run(request).await;
+        return next(request).await;
     }
     match guard.check(request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next(request).await,
         Err(reason) => {
             tracing::warn!(reason, "request refused");
             (StatusCode::FORBIDDEN, reason).into_response()

@@ -5,6 +5,7 @@ use std::{future::ready, io, net::SocketAddr, pin::pin, sync::Arc, time::Duratio
 use anyhow::{Context as _, bail};
 use axum::{
     Router,
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderValue, StatusCode},
     middleware::{self, Next},
@@ -19,7 +20,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Auth, McpServer,
+    Auth, Direct, McpServer,
     admin::{self, Admin, Token},
     body::{limit, refuse, worded},
     guard::{self, Guard, guard},
@@ -88,6 +89,8 @@ pub(crate) async fn serve(
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let server = McpServer::start(app);
+    let before =
+        Before { max: settings.max_request, server: server.another(), dispatcher: Arc::clone(dispatcher) };
     let manager = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
     let token = admin.as_ref().map(|(_, token)| token.clone());
@@ -98,21 +101,15 @@ pub(crate) async fn serve(
     let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token));
     let mcp = Router::new()
         .nest_service("/mcp", mcp)
-        .layer(middleware::from_fn_with_state(Arc::clone(dispatcher), known))
-        .layer(middleware::from_fn_with_state(settings.max_request, refuse));
+        .layer(middleware::from_fn_with_state(Arc::new(before), before_mcp));
     // Outside of all that reads a body: who may not call fills no memory.
     let mcp = match Auth::open(&settings.auth, (&address.to_string(), settings.max_request), &app::clock())? {
         Some(auth) => auth.guard(mcp),
         None => mcp,
     };
-    let router = mcp
-        .merge(admin)
-        .merge(watched)
-        .merge(admin::probes(&app.health))
-        .layer(middleware::from_fn_with_state(settings.max_request, limit))
-        .layer(middleware::from_fn_with_state(hosts, guard))
-        .layer(middleware::from_fn(worded))
-        .layer(middleware::from_fn_with_state(settings.max_request, linger));
+    let router = mcp.merge(admin).merge(watched).merge(admin::probes(&app.health)).layer(
+        middleware::from_fn_with_state(Arc::new(Front { max: settings.max_request, hosts }), before_all),
+    );
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -135,18 +132,55 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Waits until the tool of a call is known, as long as that is worth while. rmcp compares headers with its schema before it
-/// calls, and would take a tool whose skill is still loaded for one without headers.
-async fn known(State(dispatcher): State<Arc<Dispatcher>>, request: Request, next: Next) -> Response {
-    let tool = {
-        let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let called = header("mcp-method") == Some("tools/call");
-        header("mcp-name").filter(|_| called).map(|name| name.trim().to_owned())
-    };
-    if let Some(tool) = tool {
-        dispatcher.ready(&tool).await;
-    }
-    next.run(request).await
+/// What stands before every route.
+struct Front {
+    max: usize,
+    hosts: Guard,
+}
+
+/// All of it in one layer: each boxes what it passes on, and copies what is below it for each request.
+async fn before_all(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let Front { max, hosts } = &*front;
+    let limited = |request| limit(*max, request, |request| next.run(request));
+    let guarded = |request| guard(hosts, request, limited);
+    linger(*max, request, |request| worded(request, guarded)).await
+}
+
+/// What stands before MCP.
+struct Before {
+    max: usize,
+    server: McpServer,
+    dispatcher: Arc<Dispatcher>,
+}
+
+async fn before_mcp(State(before): State<Arc<Before>>, request: Request, next: Next) -> Response {
+    let Before { max, server, dispatcher } = &*before;
+    refuse(*max, request, async |request| {
+        // Waits until the tool of a call is known, as long as that is worth while. rmcp compares headers with its schema before
+        // it calls, and would take a tool whose skill is still loaded for one without headers.
+        if let Some(tool) = called(&request) {
+            dispatcher.ready(&tool).await;
+        }
+        if !Direct::may_be(&request) {
+            return next.run(request).await;
+        }
+        let (head, body) = request.into_parts();
+        // It is in memory already.
+        let body = to_bytes(body, *max).await.unwrap_or_default();
+        match Direct::of(server, &head, &body) {
+            Some(direct) => direct.answer(server.another(), head).await,
+            None => next.run(Request::from_parts(head, Body::from(body))).await,
+        }
+    })
+    .await
+}
+
+/// The tool that a request calls, by its headers.
+fn called(request: &Request) -> Option<String> {
+    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    header("mcp-name")
+        .filter(|_| header("mcp-method") == Some("tools/call"))
+        .map(|name| name.trim().to_owned())
 }
 
 /// `/health` and `/metrics`. They name skills, so they are for who is on this machine, and for who shows the token of the admin

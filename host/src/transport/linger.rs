@@ -10,8 +10,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::Response,
 };
 use http_body::{Frame, SizeHint};
@@ -24,14 +23,18 @@ const SMALL: u64 = 16 << 10;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The layer. `most`: bytes that are read so.
-pub(super) async fn linger(State(most): State<usize>, request: Request, next: Next) -> Response {
+pub(super) async fn linger<F: Future<Output = Response>>(
+    most: usize,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if request.body().size_hint().upper().is_some_and(|size| size <= SMALL) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let (head, body) = request.into_parts();
     let body = Lent(Arc::new(Mutex::new(body)));
     let rest = body.clone();
-    let response = next.run(Request::from_parts(head, Body::new(body))).await;
+    let response = next(Request::from_parts(head, Body::new(body))).await;
     // Whoever reads it on has it still; what is lost then is only time.
     if Arc::strong_count(&rest.0) == 1 && !rest.is_end_stream() {
         // The answer goes out meanwhile.

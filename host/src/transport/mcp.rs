@@ -2,6 +2,7 @@
 #![allow(deprecated, reason = "the protocol has deprecated log lines, sampling and roots; clients use them")]
 
 mod ask;
+mod direct;
 mod link;
 mod listings;
 mod malformed;
@@ -31,7 +32,8 @@ use skillhost_pipeline::{
 
 use super::{auth::Identity, reply};
 use crate::app::App;
-use link::{Back, PROTOCOL_PREFIX};
+pub(crate) use direct::Direct;
+use link::{Back, Link, Origin, PROTOCOL_PREFIX};
 use listings::Listings;
 pub(crate) use sessions::Sources;
 use sessions::{Session, Sessions};
@@ -53,6 +55,8 @@ struct Inner {
     watch: Watch,
     tasks: Tasks,
     info: ServerConfig,
+    /// What each answer without a session says of the server.
+    told_info: Value,
     listings: Listings,
     sources: Sources,
     /// Clients of the revisions before 2026-07-28, which are told of changes without having asked.
@@ -66,6 +70,7 @@ impl McpServer {
         let inner = Arc::new(Inner {
             // The host's own tools are there from the start.
             info: info(dispatcher.catalog().tools.contains_key("saga_begin")),
+            told_info: serde_json::to_value(implementation()).unwrap_or_default(),
             watch: Watch::new(app),
             dispatcher,
             tasks,
@@ -82,32 +87,51 @@ impl McpServer {
         Self { inner: Arc::clone(&self.inner), session: Arc::default() }
     }
 
-    /// A call, and what passes on what is told while it runs.
-    fn request(
+    /// Answer a call. `make` takes it through the pipeline.
+    async fn answered(
         &self,
-        request: CallToolRequestParams,
-        cx: &RequestContext<RoleServer>,
-    ) -> Result<(Request, Back), ErrorData> {
-        let meta = &cx.meta.0.0;
-        let (link, back) = link::link(cx, &self.session.listening);
-        let Identity { caller, access } = link::identity(&cx.extensions);
+        params: CallToolRequestParams,
+        origin: Origin<'_>,
+        link: Arc<Link>,
+        make: impl AsyncFnOnce(Request) -> Result<Response, ErrorData>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Origin { meta, identity: Identity { caller, access }, client, stateless, has_tasks, cancel } =
+            origin;
         let request = Request {
             id: None,
-            tool: request.name.into_owned(),
-            arguments: request.arguments,
+            tool: params.name.into_owned(),
+            arguments: params.arguments,
             meta: link::own_meta(meta),
             correlation_id: link::correlation_id(meta),
             caller,
             access,
-            client: link::features(cx),
+            client,
             link,
-            cancel: cx.ct.clone(),
+            cancel,
             parent: None,
             asked: link::asked(meta)?,
-            given: ask::given(request.input_responses, request.request_state),
+            given: ask::given(params.input_responses, params.request_state),
             resume: None,
         };
-        Ok((request, back))
+        let support = self.inner.tasks.support(&request.tool, &request.asked).await;
+        let again = request.given.as_ref().is_some_and(|given| given.state.is_some());
+        let mut response = match tasks::way(support, has_tasks, again)? {
+            Way::Wait => make(request).await?,
+            Way::Task => match Box::pin(self.inner.tasks.begin(request)).await {
+                Ok(shown) => return Ok(tasks::created(&shown).into()),
+                // As any other call that is turned away.
+                Err(failure) => Response::refused(failure),
+            },
+        };
+        if let Some(asking) = response.asked.take() {
+            return Ok(ask::required(asking, (response.id, &response.correlation_id))?.into());
+        }
+        let mut result = reply::to_mcp(response)?;
+        if stateless && let Some(MetaObject(meta)) = &mut result.meta {
+            // There was no handshake that could have said who answers.
+            meta.insert([PROTOCOL_PREFIX, "serverInfo"].concat(), self.inner.told_info.clone());
+        }
+        Ok(result.into())
     }
 
     /// Make a call, and ask its client on the way where it must be asked there and then.
@@ -221,10 +245,14 @@ impl ServerHandler for McpServer {
     ) -> Result<ListToolsResult, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "tools/list", tool: None }, &cx, async {
-                let access = link::identity(&cx.extensions).access;
-                self.inner.listings.tools(&*self.inner.dispatcher.settled().await, &access, request)
-            })
+            .told(
+                Asked { method: "tools/list", tool: None },
+                &cx,
+                Box::pin(async {
+                    let access = link::identity(&cx.extensions).access;
+                    self.inner.listings.tools(&*self.inner.dispatcher.settled().await, &access, request)
+                }),
+            )
             .await
     }
 
@@ -235,10 +263,14 @@ impl ServerHandler for McpServer {
     ) -> Result<ListPromptsResult, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "prompts/list", tool: None }, &cx, async {
-                let access = link::identity(&cx.extensions).access;
-                self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, &access, request)
-            })
+            .told(
+                Asked { method: "prompts/list", tool: None },
+                &cx,
+                Box::pin(async {
+                    let access = link::identity(&cx.extensions).access;
+                    self.inner.listings.prompts(&*self.inner.dispatcher.settled().await, &access, request)
+                }),
+            )
             .await
     }
 
@@ -249,10 +281,14 @@ impl ServerHandler for McpServer {
     ) -> Result<ListResourcesResult, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "resources/list", tool: None }, &cx, async {
-                let access = link::identity(&cx.extensions).access;
-                self.inner.listings.resources(&*self.inner.dispatcher.settled().await, &access, request)
-            })
+            .told(
+                Asked { method: "resources/list", tool: None },
+                &cx,
+                Box::pin(async {
+                    let access = link::identity(&cx.extensions).access;
+                    self.inner.listings.resources(&*self.inner.dispatcher.settled().await, &access, request)
+                }),
+            )
             .await
     }
 
@@ -263,10 +299,14 @@ impl ServerHandler for McpServer {
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "resources/templates/list", tool: None }, &cx, async {
-                let access = link::identity(&cx.extensions).access;
-                self.inner.listings.templates(&*self.inner.dispatcher.settled().await, &access, request)
-            })
+            .told(
+                Asked { method: "resources/templates/list", tool: None },
+                &cx,
+                Box::pin(async {
+                    let access = link::identity(&cx.extensions).access;
+                    self.inner.listings.templates(&*self.inner.dispatcher.settled().await, &access, request)
+                }),
+            )
             .await
     }
 
@@ -282,32 +322,15 @@ impl ServerHandler for McpServer {
         let tool = request.name.clone().into_owned();
         self.inner
             .watch
-            .told(Asked { method: "tools/call", tool: Some(&tool) }, &cx, async {
-                let (request, back) = self.request(request, &cx)?;
-                let has_tasks = link::has_tasks(&cx);
-                let support = self.inner.tasks.support(&request.tool, &request.asked).await;
-                let again = request.given.as_ref().is_some_and(|given| given.state.is_some());
-                let mut response = match tasks::way(support, has_tasks, again)? {
-                    Way::Wait => self.called((request, back), &cx).await?,
-                    Way::Task => match Box::pin(self.inner.tasks.begin(request)).await {
-                        Ok(shown) => return Ok(tasks::created(&shown).into()),
-                        // As any other call that is turned away.
-                        Err(failure) => Response::refused(failure),
-                    },
-                };
-                if let Some(asking) = response.asked.take() {
-                    return Ok(ask::required(asking, (response.id, &response.correlation_id))?.into());
-                }
-                let mut result = reply::to_mcp(response)?;
-                if link::is_stateless(&cx)
-                    && let Some(MetaObject(meta)) = &mut result.meta
-                {
-                    // There was no handshake that could have said who answers.
-                    let info = serde_json::to_value(implementation()).unwrap_or_default();
-                    meta.insert(format!("{PROTOCOL_PREFIX}serverInfo"), info);
-                }
-                Ok(result.into())
-            })
+            .told(
+                Asked { method: "tools/call", tool: Some(&tool) },
+                &cx,
+                Box::pin(async {
+                    let (link, back) = link::link(&cx, &self.session.listening);
+                    let made = async |request| self.called((request, back), &cx).await;
+                    self.answered(request, Origin::of(&cx), link, made).await
+                }),
+            )
             .await
     }
 
@@ -318,18 +341,22 @@ impl ServerHandler for McpServer {
     ) -> Result<GetPromptResponse, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "prompts/get", tool: None }, &cx, async {
-                let arguments: Map<String, Value> = request.arguments.unwrap_or_default();
-                let given = ask::given(request.input_responses, request.request_state);
-                let wanted = Wanted::Prompt { name: request.name, arguments };
-                let mut response = self.served(wanted, given, &cx).await?;
-                match response.asked.take() {
-                    Some(asking) => {
-                        Ok(ask::required(asking, (response.id, &response.correlation_id))?.into())
+            .told(
+                Asked { method: "prompts/get", tool: None },
+                &cx,
+                Box::pin(async {
+                    let arguments: Map<String, Value> = request.arguments.unwrap_or_default();
+                    let given = ask::given(request.input_responses, request.request_state);
+                    let wanted = Wanted::Prompt { name: request.name, arguments };
+                    let mut response = self.served(wanted, given, &cx).await?;
+                    match response.asked.take() {
+                        Some(asking) => {
+                            Ok(ask::required(asking, (response.id, &response.correlation_id))?.into())
+                        }
+                        None => Ok(reply::prompt(response)?.into()),
                     }
-                    None => Ok(reply::prompt(response)?.into()),
-                }
-            })
+                }),
+            )
             .await
     }
 
@@ -340,17 +367,21 @@ impl ServerHandler for McpServer {
     ) -> Result<ReadResourceResponse, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "resources/read", tool: None }, &cx, async {
-                let given = ask::given(request.input_responses, request.request_state);
-                let uri = request.uri;
-                let mut response = self.served(Wanted::Resource(uri.clone()), given, &cx).await?;
-                match response.asked.take() {
-                    Some(asking) => {
-                        Ok(ask::required(asking, (response.id, &response.correlation_id))?.into())
+            .told(
+                Asked { method: "resources/read", tool: None },
+                &cx,
+                Box::pin(async {
+                    let given = ask::given(request.input_responses, request.request_state);
+                    let uri = request.uri;
+                    let mut response = self.served(Wanted::Resource(uri.clone()), given, &cx).await?;
+                    match response.asked.take() {
+                        Some(asking) => {
+                            Ok(ask::required(asking, (response.id, &response.correlation_id))?.into())
+                        }
+                        None => Ok(reply::resource(&uri, response)?.into()),
                     }
-                    None => Ok(reply::resource(&uri, response)?.into()),
-                }
-            })
+                }),
+            )
             .await
     }
 
@@ -361,28 +392,32 @@ impl ServerHandler for McpServer {
     ) -> Result<CompleteResult, ErrorData> {
         self.inner
             .watch
-            .told(Asked { method: "completion/complete", tool: None }, &cx, async {
-                let subject = match request.r#ref {
-                    Reference::Prompt(prompt) => Subject::Prompt(prompt.name),
-                    Reference::Resource(resource) => Subject::Template(resource.uri),
-                    // There is no other kind by the specification; rmcp only keeps the right to more.
-                    _ => {
-                        return Err(ErrorData::invalid_params(
-                            "only prompts and resources have arguments",
-                            None,
-                        ));
-                    }
-                };
-                let known: BTreeMap<_, _> =
-                    request.context.and_then(|context| context.arguments).into_iter().flatten().collect();
-                let completing = Completing {
-                    subject,
-                    argument: request.argument.name,
-                    value: request.argument.value,
-                    known: known.into_iter().collect(),
-                };
-                reply::completion(self.served(Wanted::Completion(completing), None, &cx).await?)
-            })
+            .told(
+                Asked { method: "completion/complete", tool: None },
+                &cx,
+                Box::pin(async {
+                    let subject = match request.r#ref {
+                        Reference::Prompt(prompt) => Subject::Prompt(prompt.name),
+                        Reference::Resource(resource) => Subject::Template(resource.uri),
+                        // There is no other kind by the specification; rmcp only keeps the right to more.
+                        _ => {
+                            return Err(ErrorData::invalid_params(
+                                "only prompts and resources have arguments",
+                                None,
+                            ));
+                        }
+                    };
+                    let known: BTreeMap<_, _> =
+                        request.context.and_then(|context| context.arguments).into_iter().flatten().collect();
+                    let completing = Completing {
+                        subject,
+                        argument: request.argument.name,
+                        value: request.argument.value,
+                        known: known.into_iter().collect(),
+                    };
+                    reply::completion(self.served(Wanted::Completion(completing), None, &cx).await?)
+                }),
+            )
             .await
     }
 
@@ -430,7 +465,7 @@ impl ServerHandler for McpServer {
             .told(
                 Asked { method: "tasks/get", tool: None },
                 &cx,
-                tasks::get(&self.inner.tasks, &request.task_id, (&caller, &access)),
+                Box::pin(tasks::get(&self.inner.tasks, &request.task_id, (&caller, &access))),
             )
             .await
     }
@@ -447,7 +482,7 @@ impl ServerHandler for McpServer {
             .told(
                 Asked { method: "tasks/update", tool: None },
                 &cx,
-                tasks::answer(&self.inner.tasks, &id, (&caller, &access), answers),
+                Box::pin(tasks::answer(&self.inner.tasks, &id, (&caller, &access), answers)),
             )
             .await
     }
@@ -463,7 +498,7 @@ impl ServerHandler for McpServer {
             .told(
                 Asked { method: "tasks/cancel", tool: None },
                 &cx,
-                tasks::cancel(&self.inner.tasks, &request.task_id, (&caller, &access)),
+                Box::pin(tasks::cancel(&self.inner.tasks, &request.task_id, (&caller, &access))),
             )
             .await
     }

@@ -13,5 +13,5 @@ pub(crate) mod stdio;
 mod wording;
 
 pub(crate) use auth::{Auth, LENGTH as TOKEN_LENGTH, is_scope, line as token_line};
-use mcp::McpServer;
+use mcp::{Direct, McpServer};
 pub(crate) use mcp::{Sources, ended};

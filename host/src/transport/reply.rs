@@ -40,18 +40,21 @@ pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
         }
     }
     meta.extend(identified(response.id, &response.correlation_id));
-    let mut ours = |key: &str, value: Value| meta.insert(format!("{OURS}{key}"), value);
+    let mut ours = |key: &str, value: Value| meta.insert([OURS, key].concat(), value);
     if response.attempts > 0 {
         ours("attempt", response.attempts.into());
     }
     if response.usage.started {
         let usage = &response.usage;
-        let used = json!({
-            "fuel": usage.fuel,
+        let mut used = json!({
             "memory_bytes": usage.memory,
             "queued_ms": usage.queued.as_secs_f64() * 1e3,
             "ran_ms": usage.ran.as_secs_f64() * 1e3,
         });
+        // Where it is counted.
+        if usage.fuel > 0 {
+            used["fuel"] = usage.fuel.into();
+        }
         ours("usage", used);
     }
     if let Some(age) = response.cached {
@@ -270,7 +273,7 @@ fn own(meta: Option<Map<String, Value>>) -> Option<MetaObject> {
 
 /// What names a call in its `_meta`.
 pub(super) fn identified(call: CallId, correlation: &str) -> Map<String, Value> {
-    let ours = |key: &str| format!("{OURS}{key}");
+    let ours = |key: &str| [OURS, key].concat();
     [(ours("call_id"), call.to_string().into()), (ours("correlation_id"), correlation.into())]
         .into_iter()
         .collect()

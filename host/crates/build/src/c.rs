@@ -85,6 +85,9 @@ pub(crate) fn build(
     }
     // The stack first: one that is too deep traps, and overwrites nothing.
     command.args(["-Wl,--strip-all", "-Wl,--gc-sections", "-Wl,--stack-first"]);
+    if compiler.llvm() >= Some(tools::INITIAL_HEAP_SINCE) {
+        command.arg(format!("-Wl,{}", tools::INITIAL_HEAP));
+    }
     command.arg(format!("-Wl,-z,stack-size={STACK}")).args(&inputs).arg("-o").arg(&wasm);
     stop.run(&mut command).map_err(|error| match (error, &bindings) {
         // What is missing most of the time; the linker calls it by the names of C.
@@ -99,6 +102,12 @@ pub(crate) fn build(
 }
 
 impl Compiler {
+    /// The version of its LLVM.
+    fn llvm(&self) -> Option<u32> {
+        let said = tools::asked(Command::new(&self.program).arg("--version"))?;
+        tools::first_number(said.split("clang version").nth(1)?)
+    }
+
     fn command(&self, dir: &Path, cpp: bool) -> Command {
         let program = if cpp { plus_plus(&self.program) } else { self.program.clone() };
         let mut command = Command::new(program);

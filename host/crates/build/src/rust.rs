@@ -214,12 +214,26 @@ fn flags(route: &Route, metadata: &Metadata, target: &Target) -> OsString {
             flags.push(format!("-Clink-arg={LIBC}/crt1-command.o").into());
         }
     }
+    if llvm(route) >= Some(tools::INITIAL_HEAP_SINCE) {
+        flags.push(format!("-Clink-arg={}", tools::INITIAL_HEAP).into());
+    }
     if let Some(said) = env::var_os("CARGO_ENCODED_RUSTFLAGS") {
         flags.push(said);
     } else if let Ok(said) = env::var("RUSTFLAGS") {
         flags.extend(said.split_whitespace().map(Into::into));
     }
     flags.join(PARTED.as_ref())
+}
+
+/// The version of the linker's LLVM.
+fn llvm(route: &Route) -> Option<u32> {
+    match route {
+        Route::Target(_) => {
+            let said = tools::asked(Command::new("rustc").arg("-vV"))?;
+            tools::first_number(said.lines().find_map(|line| line.strip_prefix("LLVM version:"))?)
+        }
+        Route::Debian { linker } => tools::first_number(linker),
+    }
 }
 
 /// Run cargo, and find what it made.

@@ -15,6 +15,19 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::BuildError;
 
+/// Makes a guest begin with so much room for its heap. One whose memory grows in a call costs more than twice as much: what has grown
+/// is protected and given back again after each call, and that does not get faster with more cores.
+pub(crate) const INITIAL_HEAP: &str = "--initial-heap=1048576";
+
+/// The first version of LLVM whose linker knows it.
+pub(crate) const INITIAL_HEAP_SINCE: u32 = 18;
+
+/// The first number in a text, such as 19 in `wasm-ld-19` and in `19.1.7`.
+pub(crate) fn first_number(text: &str) -> Option<u32> {
+    let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// The program of that name on the path.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|file| file.is_file())

@@ -183,7 +183,7 @@ mod tests {
     fn fixture() -> Fixture {
         let root = tempfile::tempdir().unwrap();
         let cache = open(root.path());
-        let engine = wasmtime::Engine::new(&crate::config::codegen()).unwrap();
+        let engine = wasmtime::Engine::new(&crate::config::codegen(crate::Metering::Fuel)).unwrap();
         let digest = Digest::of(b"component");
         let code = engine.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
         cache.store(&digest, &code).unwrap();

@@ -16,7 +16,7 @@ use tokio::{
     process::Command,
 };
 
-use crate::config;
+use crate::{Metering, config};
 
 /// Largest component that is compiled, in bytes.
 pub(crate) const MAX_COMPONENT: usize = 64 << 20;
@@ -76,13 +76,17 @@ const REFUSED: i32 = 3;
 
 impl Compiler {
     /// The code of `component`.
-    pub(crate) async fn compile(&self, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+    pub(crate) async fn compile(
+        &self,
+        component: &[u8],
+        metering: Metering,
+    ) -> Result<Vec<u8>, CompileError> {
         if component.len() > MAX_COMPONENT {
             return Err(CompileError::TooLarge(component.len() as u64));
         }
         match self {
             Self::InProcess => {
-                let engine = wasmtime::Engine::new(&config::codegen()).map_err(refused)?;
+                let engine = wasmtime::Engine::new(&config::codegen(metering)).map_err(refused)?;
                 engine.precompile_component(component).map_err(refused)
             }
             Self::Child { program, args, timeout, memory } => {
@@ -91,6 +95,7 @@ impl Compiler {
                     .args(args)
                     .arg(format!("--memory={memory}"))
                     .arg(format!("--seconds={}", timeout.as_secs().max(1)))
+                    .args((metering == Metering::Time).then_some("--unmetered"))
                     .env_clear()
                     .stdin(Stdio::piped())
                     .stdout(Stdio::piped())
@@ -158,10 +163,12 @@ fn one_line(error: &wasmtime::Error) -> String {
 /// The child's work: bound ourselves, read a component from `input`, write its code to `output`. Answers
 /// the exit code of the process; the reason for another one than 0 goes to `errors`.
 ///
-/// `memory` bounds what the process may allocate, in bytes; `seconds` its processor time per core.
+/// `memory` bounds what the process may allocate, in bytes; `seconds` its processor time per core; `metering`
+/// is what the code counts.
 pub fn compile_one(
     memory: u64,
     seconds: u64,
+    metering: Metering,
     input: impl io::Read,
     mut output: impl io::Write,
     mut errors: impl io::Write,
@@ -173,7 +180,7 @@ pub fn compile_one(
         if component.len() > MAX_COMPONENT {
             return Err(CompileError::TooLarge(component.len() as u64).to_string());
         }
-        let engine = wasmtime::Engine::new(&config::codegen()).map_err(|e| one_line(&e))?;
+        let engine = wasmtime::Engine::new(&config::codegen(metering)).map_err(|e| one_line(&e))?;
         engine.precompile_component(&component).map_err(|e| one_line(&e))
     };
     match compile()

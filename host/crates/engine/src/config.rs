@@ -4,7 +4,7 @@
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::{
-    EngineSettings,
+    EngineSettings, Metering,
     guest::{LOADING, MAX_DEPTH, UNDOING, slots},
     park::PLACES,
 };
@@ -29,18 +29,23 @@ const WARM: u32 = 8;
 const QUEUED: usize = 8;
 
 /// Everything that decides about generated code.
-pub(crate) fn codegen() -> Config {
+pub(crate) fn codegen(metering: Metering) -> Config {
     let mut config = Config::new();
     config
-        .consume_fuel(true)
+        .consume_fuel(metering == Metering::Fuel)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBRE_STACK);
     config
 }
 
-/// The same, with instances taken from a pool.
-pub(crate) fn running(settings: &EngineSettings) -> Config {
+/// The same, with instances taken from a pool, unless the settings say otherwise: what calls run with. Public for those who measure what is on top of it.
+#[must_use]
+pub fn wasmtime_config(settings: &EngineSettings, metering: Metering) -> Config {
+    let mut config = codegen(metering);
+    if !settings.pooled {
+        return config;
+    }
     let at_depth = |depth| slots(settings.instances, depth);
     let instances = (0..=MAX_DEPTH).map(at_depth).fold(LOADING + UNDOING + PLACES, u32::saturating_add);
     let mut pool = PoolingAllocationConfig::new();
@@ -59,7 +64,6 @@ pub(crate) fn running(settings: &EngineSettings) -> Config {
         .decommit_batch_size(QUEUED)
         .max_unused_warm_slots(WARM)
         .pagemap_scan(Enabled::Auto);
-    let mut config = codegen();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }

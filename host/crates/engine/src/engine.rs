@@ -7,18 +7,19 @@ use std::{
 };
 
 use skillhost_core::{Clock, Digest, Failure, Features, SkillName, ToolSpec, ToolSpecError};
-use skillhost_telemetry::{Metric, Metrics};
+use skillhost_telemetry::Metric;
 use tokio::sync::{Semaphore, mpsc};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
-    Allowance, CompileError, Compiler, EngineSettings, GrantError, Interfaces, Listed, Notice, Skill,
+    Allowance, CompileError, EngineSettings, GrantError, Interfaces, Listed, Metering, Notice, Skill,
     bindings,
     cache::{self, Cache},
     changes, config,
     grants::open::{self, Surroundings},
     guest::Guests,
     http,
+    pace::Pace,
     plain::{Docs, Plain},
     sandbox::{Offered, Sandbox},
     state::State,
@@ -34,15 +35,53 @@ pub struct Engine {
 }
 
 struct Inner {
-    engine: wasmtime::Engine,
-    linker: Linker<State>,
-    cache: Arc<Cache>,
-    compiler: Compiler,
+    settings: EngineSettings,
+    metered: Arc<Flavour>,
+    /// For skills that only the clock bounds; made with the first of them, since it has a pool of its own.
+    timed: Mutex<Option<Arc<Flavour>>>,
     compiling: Semaphore,
-    metrics: Metrics,
     guests: Arc<Guests>,
     around: Surroundings,
     notices: Mutex<Option<mpsc::Receiver<Notice>>>,
+}
+
+/// wasmtime for code that counts one thing.
+struct Flavour {
+    metering: Metering,
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    cache: Cache,
+}
+
+impl Flavour {
+    fn new(
+        settings: &EngineSettings,
+        metering: Metering,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
+        let refused = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
+        let engine = wasmtime::Engine::new(&config::wasmtime_config(settings, metering)).map_err(refused)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
+        http::add_to_linker(&mut linker).map_err(refused)?;
+        bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
+            .map_err(refused)?;
+        let cache = Cache::open(&settings.cache, &fingerprint(&engine), settings.cache_size, clock)
+            .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
+        Ok(Self { metering, engine, linker, cache })
+    }
+
+    /// Keep `compiled` on disk and map it from there. It is only a cache: without it the code serves from
+    /// memory, and the next start compiles again.
+    fn keep(&self, digest: &Digest, compiled: &[u8]) -> wasmtime::Result<Component> {
+        let Self { cache, engine, .. } = self;
+        if let Err(error) = cache.store(digest, compiled) {
+            tracing::warn!(component = %digest, %error, "compiled code cannot be kept in the data folder; it serves from memory");
+        } else if let Some(code) = cache.load(engine, digest) {
+            return Ok(code);
+        }
+        cache::from_memory(engine, compiled)
+    }
 }
 
 /// Why there is no engine.
@@ -91,6 +130,9 @@ pub enum LoadError {
     /// Its `tools.list` takes too long.
     #[error("listing its tools took longer than {} s (`load_timeout`) and was ended", .0.as_secs_f32())]
     ListTimeout(Duration),
+    /// There is no engine for what its skill is to count.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A declaration is refused.
     #[error(transparent)]
     Tools(#[from] ToolSpecError),
@@ -151,26 +193,15 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] says which setting to change.
     pub fn new(settings: &EngineSettings, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        let refused = |error: wasmtime::Error| EngineError::Engine(format!("{error:#}"));
-        let engine = wasmtime::Engine::new(&config::running(settings)).map_err(refused)?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(refused)?;
-        http::add_to_linker(&mut linker).map_err(refused)?;
-        bindings::Skill::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
-            .map_err(refused)?;
-        let cache =
-            Cache::open(&settings.cache, &fingerprint(&engine), settings.cache_size, Arc::clone(&clock))
-                .map_err(|error| EngineError::Cache { dir: settings.cache.clone(), error })?;
+        let metered = Flavour::new(settings, Metering::Fuel, Arc::clone(&clock))?;
         let (sender, notices) = mpsc::channel(changes::QUEUE);
-        let guests = Guests::new(engine.clone(), settings, clock, sender).map_err(EngineError::Threads)?;
+        let guests =
+            Guests::new(metered.engine.clone(), settings, clock, sender).map_err(EngineError::Threads)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                engine,
-                linker,
-                cache: Arc::new(cache),
-                compiler: settings.compiler.clone(),
+                metered: Arc::new(metered),
+                timed: Mutex::new(None),
                 compiling: Semaphore::new(COMPILING),
-                metrics: settings.metrics.clone(),
                 guests: Arc::new(guests),
                 around: Surroundings {
                     keyvalue: settings.keyvalue.clone(),
@@ -178,8 +209,25 @@ impl Engine {
                     upstream: settings.upstream.clone(),
                 },
                 notices: Mutex::new(Some(notices)),
+                settings: settings.clone(),
             }),
         })
+    }
+
+    /// The one for code that counts this.
+    fn flavour(&self, metering: Metering) -> Result<Arc<Flavour>, EngineError> {
+        let Inner { settings, metered, timed, guests, .. } = &*self.inner;
+        if metering == Metering::Fuel {
+            return Ok(Arc::clone(metered));
+        }
+        let mut timed = timed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flavour) = &*timed {
+            return Ok(Arc::clone(flavour));
+        }
+        let flavour = Arc::new(Flavour::new(settings, metering, Arc::clone(guests.clock()))?);
+        guests.also(flavour.engine.clone());
+        *timed = Some(Arc::clone(&flavour));
+        Ok(flavour)
     }
 
     /// Make a skill of `component`: look up what was granted to it, compile or find its code, check it, list its tools. `stage` is told
@@ -205,11 +253,13 @@ impl Engine {
         let around = inner.around.clone();
         let granted = Arc::new(blocking(move || open::open(&grants, &protected, &around)).await?);
         let docs = Docs::of(&component);
-        let (code, cached) = self.code(&digest, component, &stage).await?;
+        let (this, metering) = (self.clone(), limits.metering);
+        let flavour = blocking(move || this.flavour(metering)).await?;
+        let (code, cached) = self.code(&flavour, &digest, component, &stage).await?;
         stage(LoadStage::Compiling);
-        let interfaces = Interfaces::of(&code, &inner.engine);
+        let interfaces = Interfaces::of(&code, &flavour.engine);
         let is_skill = interfaces.is_skill().map_err(LoadError::Contract)?;
-        let pre = inner.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
+        let pre = flavour.linker.instantiate_pre(&code).map_err(|e| LoadError::Imports(format!("{e:#}")))?;
         let plain = if is_skill {
             if !undone_by.is_empty() {
                 tracing::warn!(skill = %name, "`undone_by` is for plain components; this skill says itself what it takes back");
@@ -224,7 +274,8 @@ impl Engine {
         let offered = Arc::new(Offered::default());
         let sandbox = |limits| {
             let (granted, offered) = (Arc::clone(&granted), Arc::clone(&offered));
-            Arc::new(Sandbox { name: name.clone(), limits, granted, offered })
+            let (pace, engine) = (Pace::default(), flavour.engine.clone());
+            Arc::new(Sandbox { name: name.clone(), limits, granted, offered, pace, engine })
         };
         let by_tool = own_limits.into_iter().map(|(tool, limits)| (tool, sandbox(limits))).collect();
         let skill = Skill::new(sandbox(limits), by_tool, pre, plain, Arc::clone(&inner.guests))
@@ -279,42 +330,27 @@ impl Engine {
 
     async fn code(
         &self,
+        flavour: &Arc<Flavour>,
         digest: &Digest,
         component: Vec<u8>,
         stage: &(impl Fn(LoadStage) + Send + Sync),
     ) -> Result<(Component, bool), LoadError> {
         let inner = &self.inner;
-        if let Some(code) = self.cached(digest).await {
+        let (cached, key) = (Arc::clone(flavour), *digest);
+        if let Some(code) = blocking(move || cached.cache.load(&cached.engine, &key)).await {
             return Ok((code, true));
         }
         stage(LoadStage::Waiting);
         let _turn = inner.compiling.acquire().await.expect("open for the life of the engine");
         stage(LoadStage::Compiling);
         let began = inner.guests.clock().now();
-        let compiled = inner.compiler.compile(&component).await?;
+        let compiled = inner.settings.compiler.compile(&component, flavour.metering).await?;
         let took = inner.guests.clock().now().saturating_duration_since(began);
-        inner.metrics.note(Metric::Compile, took.as_secs_f64());
-        let (this, key) = (self.clone(), *digest);
-        let code = blocking(move || this.keep(&key, &compiled)).await;
+        inner.settings.metrics.note(Metric::Compile, took.as_secs_f64());
+        let flavour = Arc::clone(flavour);
+        let code = blocking(move || flavour.keep(&key, &compiled)).await;
         // The code is sound, so what is wrong is its fit: more memories or tables than the pool has.
         code.map(|code| (code, false)).map_err(|error| LoadError::TooBig(format!("{error:#}")))
-    }
-
-    /// Keep `compiled` on disk and map it from there. It is only a cache: without it the code serves from
-    /// memory, and the next start compiles again.
-    fn keep(&self, digest: &Digest, compiled: &[u8]) -> wasmtime::Result<Component> {
-        let Inner { cache, engine, .. } = &*self.inner;
-        if let Err(error) = cache.store(digest, compiled) {
-            tracing::warn!(component = %digest, %error, "compiled code cannot be kept in the data folder; it serves from memory");
-        } else if let Some(code) = cache.load(engine, digest) {
-            return Ok(code);
-        }
-        cache::from_memory(engine, compiled)
-    }
-
-    async fn cached(&self, digest: &Digest) -> Option<Component> {
-        let (cache, engine, digest) = (Arc::clone(&self.inner.cache), self.inner.engine.clone(), *digest);
-        blocking(move || cache.load(&engine, &digest)).await
     }
 }
 

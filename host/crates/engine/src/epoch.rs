@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle, Thread},
@@ -12,7 +12,7 @@ use std::{
 /// A guest that computes yields within about this time.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Advances the engine's epoch each millisecond while a guest runs, and sleeps otherwise. Stops when
+/// Advances the epoch of the engines each millisecond while a guest runs, and sleeps otherwise. Stops when
 /// dropped.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
@@ -22,6 +22,7 @@ pub(crate) struct Ticker {
 struct Shared {
     running: AtomicUsize,
     stop: AtomicBool,
+    engines: Mutex<Vec<wasmtime::Engine>>,
 }
 
 /// Keeps the ticker going while a guest runs.
@@ -29,10 +30,17 @@ pub(crate) struct Ticking {
     shared: Arc<Shared>,
 }
 
+impl Shared {
+    fn engines(&self) -> MutexGuard<'_, Vec<wasmtime::Engine>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Ticker {
     /// Start the thread.
     pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { running: AtomicUsize::new(0), stop: AtomicBool::new(false) });
+        let engines = Mutex::new(vec![engine]);
+        let shared = Arc::new(Shared { running: AtomicUsize::new(0), stop: AtomicBool::new(false), engines });
         let seen = Arc::clone(&shared);
         let thread = thread::Builder::new().name("epoch".into()).spawn(move || {
             while !seen.stop.load(Ordering::Acquire) {
@@ -40,11 +48,16 @@ impl Ticker {
                     thread::park();
                 } else {
                     thread::sleep(TICK);
-                    engine.increment_epoch();
+                    seen.engines().iter().for_each(wasmtime::Engine::increment_epoch);
                 }
             }
         })?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Advance this one's, too.
+    pub(crate) fn also(&self, engine: wasmtime::Engine) {
+        self.shared.engines().push(engine);
     }
 
     /// Say that a guest runs, until the answer is dropped.

@@ -1,11 +1,14 @@
-//! Running guests: each in a fresh store, as a task on a runtime of their own.
+//! Running guests: each in a fresh store, begun in place where its skill's calls are short (see [`crate::pace`]), else as a task on a
+//! runtime of their own.
 //!
 //! A guest that only computes yields each millisecond and is queued again at once. On the runtime that
 //! serves I/O this would delay timers and sockets by dozens of ticks (tokio looks at them only every 61
-//! task polls by default), so guests have their own, and deadlines are kept elsewhere.
+//! task polls by default), so guests that go on have their own, and deadlines are kept elsewhere.
 
 use std::{
     future::Future,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -13,7 +16,7 @@ use std::{
 
 use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Instance, Outcome, Report, Usage};
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
 };
@@ -21,7 +24,7 @@ use tracing::Instrument as _;
 use wasmtime::Store;
 
 use crate::{
-    EngineSettings,
+    EngineSettings, Metering,
     changes::Notice,
     epoch::{Ticker, Ticking},
     meter::Meter,
@@ -55,7 +58,6 @@ const PRESENT: &str = "present until its call is over";
 
 /// Where guests run.
 pub(crate) struct Guests {
-    engine: wasmtime::Engine,
     // Taken in `drop` only.
     runtime: Option<Runtime>,
     // By depth.
@@ -101,8 +103,7 @@ impl Guests {
             .enable_all()
             .build()?;
         Ok(Self {
-            ticker: Ticker::start(engine.clone())?,
-            engine,
+            ticker: Ticker::start(engine)?,
             runtime: Some(runtime),
             calls: (0..=MAX_DEPTH)
                 .map(|depth| Arc::new(Semaphore::new(slots(settings.instances, depth) as usize)))
@@ -117,6 +118,11 @@ impl Guests {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Make guests of this engine yield, too.
+    pub(crate) fn also(&self, engine: wasmtime::Engine) {
+        self.ticker.also(engine);
     }
 
     /// Ends when the runtime of guests has turned once from now.
@@ -137,7 +143,8 @@ impl Guests {
         }
     }
 
-    /// Queue `work` for a slot and run it in a fresh store, or in one that waits in `park` for another call.
+    /// Queue `work` for a slot and run it in a fresh store, or in one that waits in `park` for another call. A call begins with the
+    /// first poll of the answer, anything else at once.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         sandbox: &Arc<Sandbox>,
@@ -145,6 +152,7 @@ impl Guests {
         park: MayPark,
         work: Work<T>,
     ) -> Running<T> {
+        let in_place = matches!(why, For::Call(_)) && sandbox.pace.in_place();
         let (slots, call) = match why {
             For::Call(call) => (&self.calls[call.depth.min(MAX_DEPTH) as usize], Some(call)),
             For::Undo(call) => (&self.undos, Some(call)),
@@ -157,7 +165,8 @@ impl Guests {
         let served = park.as_ref().map(|_| Served::default());
         let told = served.clone();
         let ticking = self.ticker.running();
-        let (engine, sandbox, task_meter) = (self.engine.clone(), Arc::clone(sandbox), Arc::clone(&meter));
+        let began_in = Arc::clone(sandbox);
+        let (sandbox, task_meter) = (Arc::clone(sandbox), Arc::clone(&meter));
         let (clock, notices, places) =
             (Arc::clone(&self.clock), self.notices.clone(), Arc::clone(&self.places));
         let task = async move {
@@ -172,7 +181,7 @@ impl Guests {
                 }
                 (_, call) => {
                     let state = State::new(Arc::clone(&sandbox), call, Arc::clone(&clock), notices);
-                    (Store::new(&engine, state), Past::new(clock.now()))
+                    (Store::new(&sandbox.engine, state), Past::new(clock.now()))
                 }
             };
             let mut guest = match Metered::new(store, task_meter, ticking) {
@@ -197,9 +206,10 @@ impl Guests {
             drop(slot);
             result
         };
-        let runtime = self.runtime.as_ref().expect("present until dropped");
-        let task = runtime.spawn(task.instrument(tracing::Span::current()).instrument(of));
-        Running { task, meter, served: told }
+        let runtime = self.runtime.as_ref().expect("present until dropped").handle().clone();
+        let task = task.instrument(tracing::Span::current()).instrument(of);
+        let at = if in_place { At::Place(Box::pin(task)) } else { At::Runtime(runtime.spawn(task)) };
+        Running { at, runtime, sandbox: began_in, clock: Arc::clone(&self.clock), meter, served: told }
     }
 }
 
@@ -246,10 +256,16 @@ struct Metered {
 impl Metered {
     fn new(mut store: Store<State>, meter: Arc<Meter>, ticking: Ticking) -> wasmtime::Result<Self> {
         let limits = &store.data().sandbox.limits;
-        let (fuel, result) = (limits.fuel, limits.result);
+        let (metering, fuel, result) = (limits.metering, limits.fuel, limits.result);
         store.limiter(|state| &mut state.limiter);
-        store.set_fuel(fuel)?;
-        store.fuel_async_yield_interval(Some(FUEL_YIELD))?;
+        let fuel = match metering {
+            Metering::Fuel => {
+                store.set_fuel(fuel)?;
+                store.fuel_async_yield_interval(Some(FUEL_YIELD))?;
+                fuel
+            }
+            Metering::Time => 0,
+        };
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_hostcall_fuel(result);
@@ -288,18 +304,55 @@ impl Drop for Metered {
 /// The instance that has served a call.
 type Served = Arc<Mutex<Instance>>;
 
+/// Where a guest is at work.
+enum At<T> {
+    /// On the thread that polls, up to its first yield.
+    Place(Task<T>),
+    /// On the runtime of guests.
+    Runtime(JoinHandle<Result<T, Failure>>),
+    /// It has ended.
+    End,
+}
+
+type Task<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+
 /// A guest at work. Dropping it ends the guest.
 pub(crate) struct Running<T> {
-    task: JoinHandle<Result<T, Failure>>,
+    at: At<T>,
+    runtime: Handle,
+    sandbox: Arc<Sandbox>,
+    clock: Arc<dyn Clock>,
     meter: Arc<Meter>,
     served: Option<Served>,
 }
 
-impl<T> Running<T> {
-    pub(crate) fn abort(&self) {
-        self.task.abort();
+impl<T: Send + 'static> Running<T> {
+    pub(crate) fn abort(&mut self) {
+        match &self.at {
+            At::Runtime(task) => task.abort(),
+            // It has not begun.
+            At::Place(_) => self.at = At::End,
+            At::End => {}
+        }
     }
 
+    /// The first slice of a guest that begins in place; one that goes on after it is handed over.
+    fn begin(&mut self, mut task: Task<T>, cx: &mut Context<'_>) -> Option<Result<T, Failure>> {
+        let began = self.clock.now();
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
+        self.sandbox.pace.took(self.clock.now().saturating_duration_since(began));
+        match polled {
+            Ok(Poll::Ready(result)) => Some(result),
+            Ok(Poll::Pending) => {
+                self.at = At::Runtime(self.runtime.spawn(task));
+                None
+            }
+            Err(_) => Some(Err(panicked())),
+        }
+    }
+}
+
+impl<T> Running<T> {
     pub(crate) fn usage(&self) -> Usage {
         self.meter.read()
     }
@@ -312,23 +365,40 @@ impl<T> Running<T> {
     }
 }
 
-impl<T> Future for Running<T> {
+fn panicked() -> Failure {
+    Failure::new(FailureKind::Internal, "the host panicked while it ran the skill")
+}
+
+fn ended() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the call was ended by the host")
+}
+
+impl<T: Send + 'static> Future for Running<T> {
     type Output = Result<T, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.task).poll(cx).map(|joined| match joined {
-            Ok(result) => result,
-            Err(error) if error.is_cancelled() => {
-                Err(Failure::new(FailureKind::Cancelled, "the call was ended by the host"))
+        match mem::replace(&mut self.at, At::End) {
+            At::Place(task) => {
+                if let Some(result) = self.begin(task, cx) {
+                    return Poll::Ready(result);
+                }
             }
-            Err(_) => Err(Failure::new(FailureKind::Internal, "the host panicked while it ran the skill")),
+            begun => self.at = begun,
+        }
+        let At::Runtime(task) = &mut self.at else { return Poll::Ready(Err(ended())) };
+        Pin::new(task).poll(cx).map(|joined| match joined {
+            Ok(result) => result,
+            Err(error) if error.is_cancelled() => Err(ended()),
+            Err(_) => Err(panicked()),
         })
     }
 }
 
 impl<T> Drop for Running<T> {
     fn drop(&mut self) {
-        self.task.abort();
+        if let At::Runtime(task) = &self.at {
+            task.abort();
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod keyvalue;
 mod limiter;
 mod meter;
 mod output;
+mod pace;
 mod park;
 mod plain;
 mod progress;
@@ -36,6 +37,7 @@ mod warnings;
 
 pub use changes::Notice;
 pub use compile::{CompileError, Compiler, compile_one};
+pub use config::wasmtime_config;
 pub use engine::{Engine, EngineError, LoadError, LoadStage, Loaded};
 pub use grants::{
     Access, Ask, EnvValue, FolderGrant, GrantError, Grants, SecretSource, ToolPattern, asked, check, unasked,
@@ -43,5 +45,5 @@ pub use grants::{
 pub use guest::LOADING;
 pub use http::{Hosts, HttpRule, Method, OwnListeners, Upstream};
 pub use inspect::Interfaces;
-pub use settings::{Allowance, EngineSettings, Limits, Protected};
+pub use settings::{Allowance, EngineSettings, Limits, Metering, Protected};
 pub use skill::{Listed, Skill};

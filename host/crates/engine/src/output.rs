@@ -281,7 +281,7 @@ mod tests {
     use skillhost_core::SkillName;
 
     use super::*;
-    use crate::{Limits, grants::open::Granted, redact::Redactor};
+    use crate::{Limits, grants::open::Granted, pace::Pace, redact::Redactor};
 
     fn output(log_lines: usize, log_bytes: usize) -> Output {
         Output::new(Arc::new(Sandbox {
@@ -292,6 +292,8 @@ mod tests {
                 ..Granted::default()
             }),
             offered: Arc::default(),
+            pace: Pace::default(),
+            engine: wasmtime::Engine::default(),
         }))
     }
 

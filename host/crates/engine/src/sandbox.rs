@@ -7,7 +7,7 @@ use std::{
 
 use skillhost_core::{Features, SkillName, TemplateSpec, ToolSpec};
 
-use crate::{Limits, grants::open::Granted};
+use crate::{Limits, grants::open::Granted, pace::Pace};
 
 /// What calls of one version of a skill share: its name, bounds and grants. A tool with bounds of its own has one to
 /// itself.
@@ -16,6 +16,9 @@ pub(crate) struct Sandbox {
     pub(crate) limits: Limits,
     pub(crate) granted: Arc<Granted>,
     pub(crate) offered: Arc<Offered>,
+    pub(crate) pace: Pace,
+    /// The one that its code was made for.
+    pub(crate) engine: wasmtime::Engine,
 }
 
 /// What a skill has listed last, as far as calls go by it.

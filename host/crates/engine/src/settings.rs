@@ -12,6 +12,9 @@ use crate::{Compiler, Grants, OwnListeners, Upstream};
 pub struct EngineSettings {
     /// Calls that may run at once; further ones queue for a slot. At least 1.
     pub instances: u32,
+    /// Whether instances come from a pool. Without one each is mapped anew, which is slower and sets no address space aside: for
+    /// tools that watch the process and cannot carry as much.
+    pub pooled: bool,
     /// The most linear memory a single memory of any skill may be given, in bytes. Address space is set
     /// aside for it; [`Limits::memory`] says what a skill may use of it.
     pub max_memory: usize,
@@ -59,10 +62,23 @@ pub struct Allowance {
 /// Folders and files of the host's own that no grant may reach, each with a word for it.
 pub type Protected = Arc<[(&'static str, PathBuf)]>;
 
+/// What bounds how long a guest computes, beside the deadline of its call, which always does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Metering {
+    /// Its instructions are counted: a call ends at the same one on any machine, and its use is told. Code is slower for it, by a
+    /// twentieth (small calls) to a quarter (interpreters).
+    #[default]
+    Fuel,
+    /// Only the clock.
+    Time,
+}
+
 /// What one call of a skill may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Fuel, about one unit an instruction.
+    /// What is counted. One for all tools of a skill: its code is made for it.
+    pub metering: Metering,
+    /// Fuel, about one unit an instruction, where that is counted.
     pub fuel: u64,
     /// Linear memory over all memories of the instance, in bytes.
     pub memory: usize,
@@ -89,6 +105,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            metering: Metering::Fuel,
             fuel: 200_000_000_000,
             memory: 128 << 20,
             table_elements: 20_000,

@@ -23,6 +23,7 @@ fn fixture(instances: u32) -> Fixture {
 fn engine(instances: u32, cache: &Path) -> Engine {
     let settings = EngineSettings {
         instances,
+        pooled: true,
         max_memory: 256 << 20,
         threads: 2,
         cache: cache.join("compiled"),

@@ -233,6 +233,10 @@ table! {
         max_tools: Option<usize>,
         /// Tools are named `skill_tool`, or just `tool`.
         mount: Option<Mount>,
+        /// What bounds how long its calls compute, beside their timeout: "fuel" counts instructions, ends a call at the same one on any
+        /// machine and tells what it used; with "time" only the clock does, and code is faster, that of interpreters by a quarter.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metering: Option<Metering>,
         /// Calls that one instance may serve, one after the other, up to 1,000,000, of tools that declare that they bear it. What
         /// one call leaves in memory the next one finds, whoever calls. By default 1: each call has a fresh instance.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,6 +299,16 @@ table! {
         #[serde(skip_serializing_if = "Option::is_none")]
         undone_by: Option<String>,
     }
+}
+
+/// What bounds how long calls compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Metering {
+    /// Instructions.
+    Fuel,
+    /// The clock.
+    Time,
 }
 
 /// How tools are named.

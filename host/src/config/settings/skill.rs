@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 use skillhost_core::{Annotations, Mount, ToolName};
-use skillhost_engine::Limits;
+use skillhost_engine::{Limits, Metering};
 use skillhost_skills::{SkillSettings, ToolSettings};
 
 use super::{
@@ -31,6 +31,10 @@ pub(super) fn settings(
     let whole = Whole {
         load_timeout: time(&key("load_timeout"), own.load_timeout.or(defaults.load_timeout))?,
         max_tools: within(&key("max_tools"), own.max_tools.or(defaults.max_tools).expect(SET), 1, 10_000)?,
+        metering: match own.metering.unwrap_or(raw::Metering::Fuel) {
+            raw::Metering::Fuel => Metering::Fuel,
+            raw::Metering::Time => Metering::Time,
+        },
         reuse_calls: within(
             &key("reuse_calls"),
             own.reuse_calls.unwrap_or(built_in.reuse_calls),
@@ -79,6 +83,7 @@ pub(super) fn settings(
 struct Whole {
     load_timeout: std::time::Duration,
     max_tools: usize,
+    metering: Metering,
     reuse_calls: u32,
     reuse_age: std::time::Duration,
 }
@@ -104,6 +109,7 @@ fn limits(table: &str, said: &Bounds, whole: Whole, max_memory: usize) -> Result
         log_bytes: bytes(&key("log_bytes"), said.log_bytes, 0, 1 << 30)?,
         load_timeout: whole.load_timeout,
         max_tools: whole.max_tools,
+        metering: whole.metering,
         reuse_calls: whole.reuse_calls,
         reuse_age: whole.reuse_age,
     })

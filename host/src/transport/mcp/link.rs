@@ -13,8 +13,8 @@ use std::{
 use rmcp::{
     ErrorData, Peer, RoleServer,
     model::{
-        Extensions, LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken,
-        ProtocolVersion,
+        ClientCapabilities, Extensions, LoggingLevel, LoggingMessageNotificationParam,
+        ProgressNotificationParam, ProgressToken, ProtocolVersion,
     },
     service::RequestContext,
 };
@@ -40,7 +40,7 @@ const DURABLE: &str = "skillhost/durable";
 const PRIORITY: &str = "skillhost/priority";
 /// Keys of a request's `_meta` that are the protocol's own affair.
 pub(super) const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
-const PROGRESS_TOKEN: &str = "progressToken";
+pub(super) const PROGRESS_TOKEN: &str = "progressToken";
 
 /// Whether the request is of the era without sessions.
 pub(super) fn is_stateless(cx: &RequestContext<RoleServer>) -> bool {
@@ -53,15 +53,44 @@ pub(super) fn identity(extensions: &Extensions) -> Identity {
     parts.and_then(|parts| parts.extensions.get::<Identity>()).cloned().unwrap_or_default()
 }
 
+/// What a request says beside its parameters, whatever it came by.
+pub(super) struct Origin<'a> {
+    pub(super) meta: &'a Map<String, Value>,
+    pub(super) identity: Identity,
+    pub(super) client: ClientFeatures,
+    /// It is of the era without sessions.
+    pub(super) stateless: bool,
+    /// Its client can follow tasks.
+    pub(super) has_tasks: bool,
+    pub(super) cancel: CancellationToken,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn of(cx: &'a RequestContext<RoleServer>) -> Self {
+        Self {
+            meta: &cx.meta.0.0,
+            identity: identity(&cx.extensions),
+            client: features(cx),
+            stateless: is_stateless(cx),
+            has_tasks: has_tasks(cx),
+            cancel: cx.ct.clone(),
+        }
+    }
+}
+
 /// Whether the client has declared that it can follow tasks. Those of the older eras cannot, whatever they declare.
-pub(super) fn has_tasks(cx: &RequestContext<RoleServer>) -> bool {
+fn has_tasks(cx: &RequestContext<RoleServer>) -> bool {
     is_stateless(cx) && cx.client_capabilities().is_some_and(|declared| declared.supports_tasks())
 }
 
 /// What the client can do.
 pub(super) fn features(cx: &RequestContext<RoleServer>) -> ClientFeatures {
-    let progress = cx.meta.get_progress_token().is_some();
-    let Some(declared) = cx.client_capabilities() else {
+    declared(cx.client_capabilities().as_ref(), cx.meta.get_progress_token().is_some())
+}
+
+/// The same of what it has declared. `progress`: it listens to it.
+pub(super) fn declared(declared: Option<&ClientCapabilities>, progress: bool) -> ClientFeatures {
+    let Some(declared) = declared else {
         return ClientFeatures { progress, ..ClientFeatures::default() };
     };
     let elicitation = declared.elicitation.as_ref();
@@ -173,6 +202,13 @@ pub(super) struct Link {
     /// From which level on it wants log lines.
     level: Option<u8>,
     cancel: CancellationToken,
+}
+
+impl Link {
+    /// To a client that listens to nothing.
+    pub(super) fn silent(cancel: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { queue: None, progress: false, level: None, cancel })
+    }
 }
 
 impl ClientLink for Link {

@@ -1,4 +1,4 @@
-//! What the whole pipeline costs a call on one core, with an engine that answers at once.
+//! The whole pipeline on one core, with an engine that answers at once.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::{Map, Value};
 use skillhost_core::{
     Annotations, Attempt, Block, Call, Caller, Catalog, ClientFeatures, Digest, Entry, Instance, Invoke,
@@ -74,7 +73,7 @@ fn dispatcher(policies: Policies) -> Arc<Dispatcher> {
     Dispatcher::new(catalog, Arc::new(TokioClock), settings, None)
 }
 
-fn off() -> Policies {
+fn policies_off() -> Policies {
     let tool = ToolPolicy { retry: RetryPolicy::preset("off").expect("a preset"), ..ToolPolicy::default() };
     let skill = SkillPolicy {
         concurrency: None,
@@ -85,14 +84,14 @@ fn off() -> Policies {
     Policies { defaults: Arc::new(skill), ..Policies::default() }
 }
 
-fn all(cache: bool) -> Policies {
+fn all_policies() -> Policies {
     let rate = Rate::per_second(1_000_000.0).expect("a rate");
     let limit =
         Some(RateLimit { max: 1_000_000, rate, burst: 1_000_000, wait: Duration::ZERO, shadow: false });
     let tool = ToolPolicy {
         rate_limit: limit,
         breaker: Some(BreakerSettings { slow_rate: Some(0.5), ..BreakerSettings::default() }),
-        cache: cache.then_some(CachePolicy { ttl: Duration::from_secs(60), shared: false }),
+        cache: Some(CachePolicy { ttl: Duration::from_secs(60), shared: false }),
         control_characters: skillhost_policy::ControlCharacters::Refuse,
         ..ToolPolicy::default()
     };
@@ -132,27 +131,31 @@ fn request(n: u64) -> Request {
     }
 }
 
-fn one_call(criterion: &mut Criterion) {
-    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let mut group = criterion.benchmark_group("a call of an engine that answers at once");
-    for (name, policies, same) in [
-        ("policies off", off(), false),
-        ("all policies but the cache", all(false), false),
-        ("all policies, not in the cache", all(true), false),
-        ("all policies, in the cache", all(true), true),
-    ] {
-        let dispatcher = dispatcher(policies);
-        let mut n = 0;
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                n += u64::from(!same);
-                let reply = runtime.block_on(dispatcher.call(request(n))).result;
-                assert!(reply.is_ok());
-            });
-        });
-    }
-    group.finish();
+/// Calls with policies that are off.
+pub(crate) fn off(calls: u32) {
+    run(calls, policies_off(), false);
 }
 
-criterion_group!(benches, one_call);
-criterion_main!(benches);
+/// With those that a host has by itself.
+pub(crate) fn defaults(calls: u32) {
+    run(calls, Policies::default(), false);
+}
+
+/// With all that there are, and results that are kept and never asked for again.
+pub(crate) fn all(calls: u32) {
+    run(calls, all_policies(), false);
+}
+
+/// With the same, and a result that is kept.
+pub(crate) fn kept(calls: u32) {
+    run(calls, all_policies(), true);
+}
+
+fn run(calls: u32, policies: Policies, same: bool) {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let dispatcher = dispatcher(policies);
+    for n in 0..u64::from(calls) {
+        let reply = runtime.block_on(dispatcher.call(request(if same { 0 } else { n }))).result;
+        assert!(reply.is_ok());
+    }
+}

@@ -1,0 +1,215 @@
+//! Calls that need nothing of rmcp but its words: those of the era without sessions, over HTTP, whose client listens to nothing while
+//! they run. That is what a busy host is asked most.
+//!
+//! rmcp reads such a message four times over and serves it as a connection of its own, with three tasks and their channels, which
+//! costs more than the sandbox does (`docs/benchmarks`). What is read here is read once. Whatever is out of the ordinary, and whatever
+//! is wrong, is left to rmcp: nothing is refused here, and a test compares the answers.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::Bytes,
+    extract::Request,
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+        request::Parts,
+    },
+    response::{IntoResponse as _, Response},
+};
+use rmcp::{
+    ErrorData,
+    model::{
+        CallToolRequestParams, ClientCapabilities, ErrorCode, RequestId, ServerJsonRpcMessage, ServerResult,
+    },
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    McpServer,
+    link::{self, Link, Origin, PROGRESS_TOKEN, PROTOCOL_PREFIX},
+    watch::{Asked, Seen},
+};
+
+const VERSION: &str = "2026-07-28";
+const METHOD: &str = "tools/call";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    jsonrpc: String,
+    id: RequestId,
+    method: String,
+    params: Params,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    name: String,
+    #[serde(default)]
+    arguments: Option<Map<String, Value>>,
+    #[serde(rename = "_meta")]
+    meta: Map<String, Value>,
+}
+
+/// A call that needs nothing of rmcp.
+pub(crate) struct Direct {
+    id: RequestId,
+    params: CallToolRequestParams,
+    meta: Map<String, Value>,
+    declared: ClientCapabilities,
+}
+
+impl Direct {
+    /// Whether a request can be one, by its head. Its body was read by then.
+    pub(crate) fn may_be(request: &Request) -> bool {
+        request.method() == Method::POST
+            && request.uri().path() == "/mcp"
+            && plain(request.headers()).is_some()
+    }
+
+    /// The call that a request is, if it is such a one.
+    pub(crate) fn of(server: &McpServer, head: &Parts, body: &Bytes) -> Option<Self> {
+        let tool = plain(&head.headers)?;
+        let Message { jsonrpc, id, method, params } = serde_json::from_slice(body).ok()?;
+        let Params { name, arguments, meta } = params;
+        let entry = |key: &str| meta.get([PROTOCOL_PREFIX, key].concat().as_str());
+        let declared: ClientCapabilities = match entry("clientCapabilities")? {
+            Value::Object(none) if none.is_empty() => ClientCapabilities::default(),
+            some => serde_json::from_value(some.clone()).ok()?,
+        };
+        let ordinary = jsonrpc == "2.0"
+            && method == METHOD
+            && name == tool
+            && entry("protocolVersion")?.as_str() == Some(VERSION)
+            && entry("logLevel").is_none()
+            && !meta.contains_key(PROGRESS_TOKEN)
+            && !declared.supports_tasks();
+        // Whose headers say something of its arguments, too, is compared with them by rmcp.
+        let catalog = server.inner.dispatcher.catalog();
+        let headed = |entry: &skillhost_core::Entry| entry.spec.input.raw().values().any(mentions_headers);
+        if !ordinary || catalog.tools.get(&*name).is_none_or(headed) {
+            return None;
+        }
+        let mut params = CallToolRequestParams::new(name);
+        params.arguments = arguments;
+        Some(Self { id, params, meta, declared })
+    }
+
+    /// Make it. It is ended when nobody waits for its answer any more.
+    pub(crate) async fn answer(self, server: McpServer, head: Parts) -> Response {
+        let Self { id, params, meta, declared } = self;
+        let cancel = CancellationToken::new();
+        let (ended, asked_by) = (cancel.clone(), id.clone());
+        let work = async move {
+            let seen =
+                Seen { meta: &meta, headers: Some(&head.headers), version: Some(VERSION), id: &asked_by };
+            let tool = params.name.clone();
+            let asked = Asked { method: METHOD, tool: Some(&tool) };
+            let origin = Origin {
+                meta: &meta,
+                identity: head.extensions.get().cloned().unwrap_or_default(),
+                client: link::declared(Some(&declared), false),
+                stateless: true,
+                has_tasks: false,
+                cancel: cancel.clone(),
+            };
+            let link = Link::silent(cancel);
+            let work = server.answered(params, origin, link, async |request| {
+                Ok(Box::pin(server.inner.dispatcher.call(request)).await)
+            });
+            server.inner.watch.seen(asked, &seen, work).await
+        };
+        let (status, message) = match (Ending { work: Some(Box::pin(work)), ended }).await {
+            Ok(response) => {
+                (StatusCode::OK, ServerJsonRpcMessage::response(ServerResult::from(response), id))
+            }
+            Err(error) => (status(&error), ServerJsonRpcMessage::error(error, Some(id))),
+        };
+        match serde_json::to_vec(&message) {
+            Ok(body) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be written as JSON");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// Work that ends as it should, also when its client is gone: it is told so, and goes on by itself.
+struct Ending<F: Future<Output: Send> + Send + 'static> {
+    work: Option<Pin<Box<F>>>,
+    ended: CancellationToken,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Ending<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let work = self.work.as_mut().expect("polled until it is ready");
+        let polled = work.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Ending<F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.ended.cancel();
+            // Without a runtime the host is at its end, and so is the work.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(work);
+            }
+        }
+    }
+}
+
+/// The tool that a request calls by its headers, when these are what most clients send.
+fn plain(headers: &HeaderMap) -> Option<&str> {
+    let one = |name: &str| {
+        let mut all = headers.get_all(name).iter();
+        let first = all.next()?.to_str().ok()?;
+        all.next().is_none().then_some(first)
+    };
+    let accepted = one(ACCEPT.as_str())?;
+    let accepts = |kind: &str| accepted.split(',').any(|one| one.trim() == kind);
+    let ordinary = one("mcp-protocol-version")? == VERSION
+        && one("mcp-method")? == METHOD
+        && one(CONTENT_TYPE.as_str())? == "application/json"
+        && accepts("application/json")
+        && accepts("text/event-stream")
+        && !headers.keys().any(|name| name == "mcp-session-id" || name.as_str().starts_with("mcp-param-"));
+    one("mcp-name").filter(|_| ordinary)
+}
+
+/// As rmcp has it for requests of this era.
+fn status(error: &ErrorData) -> StatusCode {
+    match error.code {
+        ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY
+        | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
+        | ErrorCode::HEADER_MISMATCH => StatusCode::BAD_REQUEST,
+        ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    }
+}
+
+/// Whether a part of a schema says that an argument is a header as well.
+fn mentions_headers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(parts) => {
+            parts.iter().any(|(key, part)| key == "x-mcp-header" || mentions_headers(part))
+        }
+        Value::Array(parts) => parts.iter().any(mentions_headers),
+        _ => false,
+    }
+}

@@ -1,0 +1,98 @@
+//! (e) What stays flat, and what grows, with skills, callers, payloads and depth.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+
+use crate::{
+    client::{Request, memory},
+    hosts::{Native, Serving, host_with},
+    measure::{Load, Variant, interleaved, of, ratio},
+    native::ECHO,
+    report::Section,
+};
+
+const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-many");
+const CONFIG: &str = "[engine]\ncache_size = \"8 GiB\"\n[server]\nmax_request = \"16 MiB\"\nmax_arguments = \"16 MiB\"\n\
+                      [skills.bench]\nresult = \"64 MiB\"\n[skills.bench.grants]\ntools = [\"bench_nest\"]\n";
+
+pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
+    let columns = ["calls/s", "µs p50", "µs p99", "ratio"];
+    let mut section = Section::new("e", "Growth: what one call costs beside more of everything", &columns);
+    let request = Request::echo(ECHO, "a b");
+    let row = |section: &mut Section, name: String, samples: &[Load], to: &[Load]| {
+        section.row(
+            name,
+            [
+                of(samples, Load::per_second),
+                of(samples, |load| load.quantile(0.5)),
+                of(samples, |load| load.quantile(0.99)),
+                ratio(samples, to, Load::per_second),
+            ],
+        );
+    };
+    let counts: Vec<_> = [1, 100, 1_000].into_iter().filter(|skills| *skills <= most).collect();
+    let hosts: Vec<_> =
+        counts.iter().map(|n| Serving::of(host_with(*n, Some(Path::new(CACHE)), CONFIG))).collect();
+    let mut variants: Vec<_> = hosts
+        .iter()
+        .zip(&counts)
+        .map(|(host, n)| {
+            Variant::new(format!("{n} skills of 20 tools"), || host.target.load(&request, 8, time))
+        })
+        .collect();
+    let all = interleaved(rounds, &mut variants);
+    for (variant, samples) in variants.iter().zip(&all) {
+        row(&mut section, variant.name.clone(), samples, &all[0]);
+    }
+    drop(variants);
+    drop(hosts);
+
+    let serving = Serving::of(host_with(1, Some(Path::new(CACHE)), CONFIG));
+    let mut variants: Vec<_> = [1, 8, 64, 256, 1_024]
+        .into_iter()
+        .map(|callers| {
+            let (serving, request) = (&serving, &request);
+            Variant::new(format!("{callers} connections"), move || {
+                serving.target.load(request, callers, time)
+            })
+        })
+        .collect();
+    let before = memory(serving.target.pid);
+    let all = interleaved(rounds, &mut variants);
+    for (variant, samples) in variants.iter().zip(&all) {
+        row(&mut section, variant.name.clone(), samples, &all[1]);
+    }
+    drop(variants);
+    let after = memory(serving.target.pid);
+    section.note(format!(
+        "Resident before and after these callers: {:.0} and {:.0} MiB.",
+        before / 1024.0,
+        after / 1024.0
+    ));
+
+    let native = Native::start();
+    for (name, size) in [("1 KiB", 1 << 10), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20), ("4 MiB", 4 << 20)] {
+        let request = Request::echo(ECHO, &"x".repeat(size));
+        let mut both = [
+            Variant::new("native", || native.target.load(&request, 2, time)),
+            Variant::new("skillhost", || serving.target.load(&request, 2, time)),
+        ];
+        let all = interleaved(rounds, &mut both);
+        row(&mut section, format!("payload {name}, against native"), &all[1], &all[0]);
+    }
+    let depths = [0, 1, 2, 4];
+    let mut variants: Vec<_> = depths
+        .into_iter()
+        .map(|depth| {
+            let request = Request::new("bench_nest", json!({"n": depth}));
+            let serving = &serving;
+            Variant::new(format!("nested {depth} deep"), move || serving.target.load(&request, 1, time))
+        })
+        .collect();
+    let all = interleaved(rounds, &mut variants);
+    for (variant, samples) in variants.iter().zip(&all) {
+        row(&mut section, variant.name.clone(), samples, &all[0]);
+    }
+    section
+}

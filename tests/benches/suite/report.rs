@@ -1,0 +1,146 @@
+//! What was measured, as a table for people and as JSON.
+
+use std::{fmt::Write as _, fs, process::Command};
+
+use serde::Serialize;
+
+/// Everything that one run measured.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    machine: Machine,
+    /// Rounds of which each figure is the median.
+    rounds: usize,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// Figures that belong together.
+#[derive(Serialize)]
+pub(crate) struct Section {
+    id: &'static str,
+    title: &'static str,
+    columns: Vec<&'static str>,
+    rows: Vec<Row>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    /// None where a column does not apply.
+    values: Vec<Option<f64>>,
+}
+
+/// Where it ran: figures of two machines say little side by side, their ratios more.
+#[derive(Serialize)]
+struct Machine {
+    date: String,
+    commit: String,
+    cpu: String,
+    cores: usize,
+    memory_gib: f64,
+    kernel: String,
+    rustc: String,
+}
+
+impl Report {
+    pub(crate) fn new(rounds: usize) -> Self {
+        Self { machine: Machine::this(), rounds, sections: vec![] }
+    }
+
+    /// The tables, in Markdown.
+    pub(crate) fn tables(&self) -> String {
+        let Machine { date, commit, cpu, cores, memory_gib, kernel, rustc } = &self.machine;
+        let mut text = format!(
+            "{date}, commit {commit}: {cores} × {cpu}, {memory_gib:.0} GiB, Linux {kernel}, {rustc}. Medians of {} interleaved rounds; \
+             the clients run on the same cores.\n",
+            self.rounds
+        );
+        for section in &self.sections {
+            section.write(&mut text);
+        }
+        text
+    }
+}
+
+impl Section {
+    pub(crate) fn new(id: &'static str, title: &'static str, columns: &[&'static str]) -> Self {
+        Self { id, title, columns: columns.to_vec(), rows: vec![], notes: vec![] }
+    }
+
+    pub(crate) fn row(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = Option<f64>>) {
+        let row = Row { name: name.into(), values: values.into_iter().collect() };
+        assert_eq!(row.values.len(), self.columns.len(), "{}", row.name);
+        eprintln!("  {:44} {}", row.name, row.values.iter().map(|v| shown(*v) + "  ").collect::<String>());
+        self.rows.push(row);
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    fn write(&self, text: &mut String) {
+        let line = |cells: &mut dyn Iterator<Item = String>| {
+            cells.fold("|".to_owned(), |line, cell| format!("{line} {cell} |")) + "\n"
+        };
+        let _ = write!(text, "\n## ({}) {}\n\n", self.id, self.title);
+        let heads = self.columns.iter().map(|column| (*column).to_owned());
+        *text += &line(&mut std::iter::once(String::new()).chain(heads));
+        *text += &line(&mut std::iter::once("---".into()).chain(self.columns.iter().map(|_| "--:".into())));
+        for row in &self.rows {
+            let values = row.values.iter().map(|value| shown(*value));
+            *text += &line(&mut std::iter::once(row.name.clone()).chain(values));
+        }
+        for note in &self.notes {
+            let _ = write!(text, "\n{note}\n");
+        }
+    }
+}
+
+/// Three digits that count.
+fn shown(value: Option<f64>) -> String {
+    match value {
+        None => "–".into(),
+        Some(value) if value.abs() >= 10_000.0 => {
+            let digits = format!("{value:.0}");
+            let mut grouped = String::new();
+            for (n, digit) in digits.chars().enumerate() {
+                if n > 0 && (digits.len() - n) % 3 == 0 {
+                    grouped.push(',');
+                }
+                grouped.push(digit);
+            }
+            grouped
+        }
+        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
+        Some(value) if value.abs() >= 10.0 => format!("{value:.1}"),
+        Some(value) if value == 0.0 || value.abs() >= 1.0 => format!("{value:.2}"),
+        Some(value) => format!("{value:.3}"),
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let field = |file: &str, key: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+            line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        let kib = field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0.0);
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            date: said("date", &["-u", "+%F %H:%M"]),
+            commit: said("git", &["rev-parse", "--short=12", "HEAD"]),
+            cpu: field("/proc/cpuinfo", "model name"),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_gib: kib / f64::from(1 << 20),
+            kernel: kernel.trim().to_owned(),
+            rustc: said("rustc", &["--version"]),
+        }
+    }
+}
+
+/// What a program prints, if it is there.
+fn said(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).trim().to_owned()
+}

@@ -29,21 +29,25 @@ prepare() {
     esac
 }
 
+# With one folder for compiled code.
+host() { "$host" --data "$folder/data" "$@"; }
+
 try() (
-    "$host" new "hello-$1" --lang "$1" >/dev/null
+    host new "hello-$1" --lang "$1" >/dev/null
     cd "hello-$1"
     prepare "$1"
-    "$host" test
-    "$host" build --out ../skills >/dev/null
+    host build --out ../skills >/dev/null
+    # Python's compiler makes another component each time, whose code takes half a minute to compile.
+    if [ "$1" = python ]; then host test ../skills/hello-python.wasm --cases tests; else host test; fi
     if grep -q "$folder" "../skills/hello-$1.wasm"; then
         echo "a path of this machine is in it"
         exit 1
     fi
-    [ "$("$host" --skills ../skills --data ../data call "hello-$1_greet" --args '{"name": "🧀"}' | grep -c 'Hello, 🧀!')" = 1 ]
+    [ "$(host --skills ../skills call "hello-$1_greet" --args '{"name": "🧀"}' | grep -c 'Hello, 🧀!')" = 1 ]
     # Rust's is one of tests/skills.
     [ "$1" != rust ] || return 0
     rm -rf tests ./*test* && cp "$repo/tests/languages/$1"/* .
-    "$host" build --out "$skills/behaves-$1.wasm" >/dev/null
+    host build --out "$skills/behaves-$1.wasm" >/dev/null
 )
 
 for language in "$@"; do

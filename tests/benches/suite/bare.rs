@@ -88,9 +88,9 @@ impl Bare {
 /// What the component imports beside WASI: it calls nothing of it here.
 fn imports_of_the_host(engine: &Engine, component: &Component, linker: &mut Linker<State>) {
     for (name, import) in component.component_type().imports(engine) {
-        let ours = name.starts_with("skillhost:")
-            || name.starts_with("wasi:keyvalue")
-            || name.starts_with("wasi:config");
+        let ours = ["skillhost:", "wasi:keyvalue", "wasi:config", "wasi:logging"]
+            .iter()
+            .any(|package| name.starts_with(package));
         let (true, ComponentItem::ComponentInstance(functions)) = (ours, import.ty) else { continue };
         let mut instance = linker.instance(name).expect("a name");
         for (function, item) in functions.exports(engine) {

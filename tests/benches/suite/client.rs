@@ -62,14 +62,7 @@ impl Request {
 
     fn http(&self, address: &str, id: u64, key: &str) -> Vec<u8> {
         let body = self.message(id, key);
-        let head = format!(
-            "POST /mcp HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-             accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n\
-             mcp-name: {}\r\ncontent-length: {}\r\n\r\n",
-            self.tool,
-            body.len()
-        );
-        (head + &body).into_bytes()
+        post(address, "tools/call", Some(&self.tool), &body)
     }
 
     fn check(&self, answer: &[u8]) {
@@ -80,6 +73,17 @@ impl Request {
         let found = near(first) || near(last);
         assert!(found, "{}", String::from_utf8_lossy(first));
     }
+}
+
+fn post(address: &str, method: &str, name: Option<&str>, body: &str) -> Vec<u8> {
+    let name = name.map(|name| format!("mcp-name: {name}\r\n")).unwrap_or_default();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n\
+         {name}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + body).into_bytes()
 }
 
 /// A server that somebody started.
@@ -114,6 +118,15 @@ impl Target {
         });
         let took = began.elapsed();
         Load { calls: latencies.len() as u64, took, latencies, cpu: processor(self.pid).saturating_sub(cpu) }
+    }
+
+    /// The first page of its tools.
+    pub(crate) fn list(&self) -> Value {
+        let params = json!({"_meta": Request::new("", Value::Null).meta});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}).to_string();
+        let mut connection = Connection::open(&self.address);
+        connection.send(&post(&self.address, "tools/list", None, &body));
+        serde_json::from_slice(connection.answer()).expect("JSON")
     }
 
     /// One answer, as it came.

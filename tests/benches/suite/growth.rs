@@ -14,7 +14,7 @@ use crate::{
 
 const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-many");
 const CONFIG: &str = "[engine]\ncache_size = \"8 GiB\"\n[server]\nmax_request = \"16 MiB\"\nmax_arguments = \"16 MiB\"\n\
-                      [skills.bench]\nresult = \"64 MiB\"\n[skills.bench.grants]\ntools = [\"bench_nest\"]\n";
+                      [skills.bench]\nresult = \"64 MiB\"\nconcurrency = \"off\"\n";
 
 pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
     let columns = ["calls/s", "µs p50", "µs p99", "ratio"];
@@ -48,7 +48,9 @@ pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
     drop(variants);
     drop(hosts);
 
-    let serving = Serving::of(host_with(1, Some(Path::new(CACHE)), CONFIG));
+    let grants: String =
+        (1..=4).map(|n| format!("[skills.bench{n}.grants]\ntools = [\"bench*\"]\n")).collect();
+    let serving = Serving::of(host_with(5, Some(Path::new(CACHE)), &(CONFIG.to_owned() + &grants)));
     let mut variants: Vec<_> = [1, 8, 64, 256, 1_024]
         .into_iter()
         .map(|callers| {
@@ -85,7 +87,8 @@ pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
     let mut variants: Vec<_> = depths
         .into_iter()
         .map(|depth| {
-            let request = Request::new("bench_nest", json!({"n": depth}));
+            let name = if depth == 0 { "bench_nest".to_owned() } else { format!("bench{depth}_nest") };
+            let request = Request::new(&name, json!({"n": depth}));
             let serving = &serving;
             Variant::new(format!("nested {depth} deep"), move || serving.target.load(&request, 1, time))
         })

@@ -33,6 +33,8 @@ impl Serving {
         command.env("SKILLHOST_LOG", "error,skillhost::transport::http=info");
         let server = host.server(command);
         let target = Target::new(server.url(), server.id());
+        // It waits until all skills are loaded.
+        target.list();
         Self { target, _server: server, _host: host }
     }
 }

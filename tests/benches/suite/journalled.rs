@@ -13,7 +13,7 @@ pub(crate) fn run(rounds: usize, time: Duration) -> Section {
     let columns = ["plain calls/s", "journalled calls/s", "ratio", "p50 µs", "times single commits"];
     let mut section =
         Section::new("f", "Journalled calls: an intent before, an outcome after, each on the disk", &columns);
-    let serving = Serving::start("[journal]\nmax_calls = 10000000\n");
+    let serving = Serving::start("");
     let plain = Request::echo("bench_put", "a b");
     let keyed = Request::echo("bench_put", "a b").keyed();
     let folder = tempfile::tempdir_in(concat!(env!("CARGO_TARGET_TMPDIR"))).expect("a folder");

@@ -83,6 +83,8 @@ fn main() {
         };
         report.sections.push(section);
     }
+    let budgets = report.budgets();
+    report.sections.insert(0, budgets);
     let tables = report.tables();
     println!("{tables}");
     if let Some(name) = args.write {

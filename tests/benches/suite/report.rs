@@ -47,6 +47,51 @@ impl Report {
         Self { machine: Machine::this(), rounds, sections: vec![] }
     }
 
+    /// What is promised, as far as it was measured: a row a budget.
+    pub(crate) fn budgets(&self) -> Section {
+        let mut budgets = Section::new("budgets", "Budgets", &["measured", "budget", "met"]);
+        let of = |id: &str, row: &str, column: usize| {
+            let section = self.sections.iter().find(|section| section.id == id)?;
+            section.rows.iter().find(|known| known.name == row)?.values[column]
+        };
+        let at_most = |most: f64| move |value: f64| (most, value <= most);
+        let at_least = |least: f64| move |value: f64| (least, value >= least);
+        let mut row = |name: &str, measured: Option<f64>, judge: &dyn Fn(f64) -> (f64, bool)| {
+            if let Some(measured) = measured {
+                let (budget, met) = judge(measured);
+                budgets.row(name, [Some(measured), Some(budget), Some(f64::from(u8::from(met)))]);
+            }
+        };
+        row(
+            "a call with all policies, times bare wasmtime, at most",
+            of("a", "pipeline, default policies, 8 at once", 3),
+            &at_most(1.25),
+        );
+        row(
+            "calls/s over HTTP at 8 connections, of native, at least",
+            of("b", "HTTP, 8 connections", 2),
+            &at_least(0.8),
+        );
+        row("first list of 100 skills, compiled, ms, at most", of("c", "100 skills", 1), &at_most(500.0));
+        row(
+            "a skill that is not called, KiB, at most",
+            of("d", "100 skills, none called", 1),
+            &at_most(256.0),
+        );
+        row(
+            "journalled calls, 64 connections, times single commits, at least",
+            of("f", "64 connections", 4),
+            &at_least(30.0),
+        );
+        row("p99 beside two that loop, of quiet, at most", of("h", "two that loop", 3), &at_most(8.0));
+        row(
+            "lateness of a deadline, two that loop, worst, ms, at most",
+            of("h", "two that loop", 6),
+            &at_most(5.0),
+        );
+        budgets
+    }
+
     /// The tables, in Markdown.
     pub(crate) fn tables(&self) -> String {
         let Machine { date, commit, cpu, cores, memory_gib, kernel, rustc } = &self.machine;

@@ -22,7 +22,7 @@ const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench-many");
 const CONFIG: &str = "[engine]\ncache_size = \"8 GiB\"\n";
 
 fn to_first_list(mut command: Command) -> f64 {
-    command.env("SKILLHOST__SERVER__READY_WAIT", "1h");
+    command.env("SKILLHOST__SERVER__READY_WAIT", "10m");
     let began = Instant::now();
     let mut client = Pipes::start(command);
     let list = client.ask("tools/list", &json!({}));
@@ -38,8 +38,10 @@ pub(crate) fn cold(rounds: usize, most: usize) -> Section {
     for skills in [1, 100, 1_000].into_iter().filter(|skills| *skills <= most) {
         // Each cold start compiles all: once is enough where it takes minutes.
         let times = if skills == 1 { rounds } else { 1 };
-        let cold =
-            median((0..times).map(|_| to_first_list(host_with(skills, None, CONFIG).command(&["stdio"]))));
+        let cold = median((0..times).map(|_| {
+            let host = host_with(skills, None, CONFIG);
+            to_first_list(host.command(&["stdio"]))
+        }));
         let host = host_with(skills, Some(Path::new(CACHE)), CONFIG);
         let _ = to_first_list(host.command(&["stdio"]));
         let mut warm = [Variant::new("warm", || to_first_list(host.command(&["stdio"])))];

@@ -81,7 +81,10 @@ fn walk(value: &mut Value, setting: ControlCharacters, at: &mut Path<'_>) -> Res
 fn worst(text: &str) -> Option<char> {
     // In UTF-8 the controls from U+0080 to U+009F begin with this byte.
     const C1: u8 = 0xc2;
-    if text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f && byte != C1) {
+    let may_be = |byte: u8| byte < 0x20 || byte == 0x7f || byte == C1;
+    // Without a way out inside, so that many bytes are compared at once.
+    let some_of = |part: &[u8]| part.iter().fold(false, |found, byte| found | may_be(*byte));
+    if !text.as_bytes().chunks(256).any(some_of) {
         return None;
     }
     if text.contains('\0') { Some('\0') } else { text.chars().find(|c| is_control(*c)) }

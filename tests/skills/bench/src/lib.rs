@@ -55,11 +55,13 @@ fn fail() -> Result<(), Failure> {
     Err(Failure::transient("as told"))
 }
 
-/// Has itself called, so many levels deep.
+/// Has the same tool of the copy before this one called, and so on: so many levels deep.
 #[tool(read_only)]
 fn nest(args: Number) -> Result<String, Failure> {
     if args.n > 0 {
-        host::call_tool("bench_nest", Some(&json!({"n": args.n - 1}).to_string()))?;
+        let before = args.n - 1;
+        let name = if before == 0 { "bench_nest".into() } else { format!("bench{before}_nest") };
+        host::call_tool(&name, Some(&json!({"n": before}).to_string()))?;
     }
     Ok("done".into())
 }

@@ -22,7 +22,7 @@ const COMPONENT: &str = r#"(component
             i32.const 0))
     (core instance $one (instantiate $code))
     (func (export "echo") (param "text" string) (result string)
-        (canon lift (core func $one "echo") (memory $one "memory") (realloc (func $one "realloc")))))"#;
+        (canon lift (core func $one "echo") (memory (core memory $one "memory")) (realloc (core func $one "realloc")))))"#;
 
 pub(crate) fn run(calls: u32) {
     let folder = tempfile::tempdir().expect("a folder");

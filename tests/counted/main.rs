@@ -20,7 +20,10 @@ const TOLERANCE: f64 = 0.04;
 /// What starting costs is in both, and so not in their difference.
 const CALLS: [u32; 2] = [100, 600];
 
-const SUBJECTS: [(&str, fn(u32)); 5] = [
+/// Makes so many calls.
+type Run = fn(u32);
+
+const SUBJECTS: [(&str, Run); 5] = [
     ("pipeline, policies off", pipeline::off),
     ("pipeline, default policies", pipeline::defaults),
     ("pipeline, all policies", pipeline::all),

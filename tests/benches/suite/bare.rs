@@ -123,7 +123,7 @@ impl Reused {
         };
         let tools = self.skill.skillhost_skill_tools();
         let arguments = arguments.to_owned();
-        let result = tools.call_call(&mut self.store, &context, &tool.to_owned(), Some(&arguments)).await;
+        let result = tools.call_call(&mut self.store, &context, tool, Some(&arguments)).await;
         let result = result.expect("it does not trap");
         assert!(result.is_ok(), "{result:?}");
     }

@@ -41,7 +41,7 @@ pub(crate) fn run(rounds: usize, time: Duration) -> Section {
     for name in ["js", "python", "go", "c"] {
         match language(name) {
             Some(bytes) => {
-                guests.push((format!("{name} (echo of 7 KiB of JSON)"), bytes, "echo", query.clone()))
+                guests.push((format!("{name} (echo of 7 KiB of JSON)"), bytes, "echo", query.clone()));
             }
             None => section.note(format!("No component in {name}: `sdk/try.sh` builds them.")),
         }

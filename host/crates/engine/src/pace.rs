@@ -66,7 +66,7 @@ mod tests {
                     pace.took(last);
                 }
             }
-            let share = 2 * SHARE * u32::try_from(calls.len()).unwrap();
+            let share = SHARE * u32::try_from(calls.len()).unwrap();
             prop_assert!(spent <= share + last, "{spent:?} in {} calls", calls.len());
         }
     }

@@ -66,7 +66,7 @@ pub type Protected = Arc<[(&'static str, PathBuf)]>;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Metering {
     /// Its instructions are counted: a call ends at the same one on any machine, and its use is told. Code is slower for it, by a
-    /// twentieth (small calls) to a quarter (interpreters).
+    /// tenth (small calls) to a quarter (interpreters).
     #[default]
     Fuel,
     /// Only the clock.

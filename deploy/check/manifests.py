@@ -149,7 +149,8 @@ expect(lines[0] == "*", "Dockerfile.dockerignore: everything else must be left o
 let_in = [line[1:] for line in lines[1:]]
 for there in let_in:
     expect(list(ROOT.glob(there)), f"Dockerfile.dockerignore: there is no {there}")
-sources = set()
+member = tomllib.loads((ROOT / "tests/Cargo.toml").read_text())
+sources = {os.path.join("tests", target["path"]) for kind in ("test", "bench") for target in member[kind]}
 for build in ("debug", "release"):
     if (made := ROOT / "target" / build / "skillhost.d").is_file():
         sources |= {os.path.relpath(path, ROOT) for path in made.read_text().split(": ", 1)[1].split()}
@@ -161,6 +162,6 @@ BUILD.mkdir(parents=True, exist_ok=True)
 (BUILD / "skillhost.toml").write_text(objects["ConfigMap", "skillhost"]["data"]["skillhost.toml"])
 if not newest:
     print("  not checked: configurations against docs/skillhost.schema.json, which has no [telemetry] and [shutdown] yet")
-if not sources:
+if not any((ROOT / "target" / build / "skillhost.d").is_file() for build in ("debug", "release")):
     print("  not checked: what the Docker build needs, since nothing was built here (target/*/skillhost.d)")
 end(f"{len(compose['services'])} services, {len(objects)} objects, {len(sources)} sources")

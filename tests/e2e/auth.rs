@@ -139,6 +139,12 @@ fn scopes_say_what_is_listed_and_callable() {
     assert_eq!(held.status, 403, "{}", held.message);
     // Nobody, and somebody else.
     assert_eq!(send(server.url(), "POST", &[], "{}").status, 401);
+    for (path, status) in [("/mcp/", 401), ("/mcp/x", 401), ("/mcpx", 404), ("/", 404)] {
+        for method in ["POST", "GET", "HEAD", "DELETE"] {
+            let url = server.url().replace("/mcp", path);
+            assert_eq!(send(&url, method, &[], "{}").status, status, "{method} {path}");
+        }
+    }
     let stranger = caller(&server, "skh_nobody").call("text_word_count", json!({"text": "a"}));
     assert_eq!(stranger.status, 401);
     assert!(!stranger.challenge.contains("skh_nobody"));

@@ -12,12 +12,11 @@ use anyhow::Context as _;
 use axum::{
     Json, Router,
     body::{Body, Bytes, to_bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{
         HeaderValue, StatusCode,
         header::{RETRY_AFTER, WWW_AUTHENTICATE},
     },
-    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -96,28 +95,28 @@ impl Auth {
         })))
     }
 
-    /// `router`, for those who say who they are.
-    pub(crate) fn guard(self: &Arc<Self>, router: Router) -> Router {
-        let guarded = router.layer(middleware::from_fn_with_state(Arc::clone(self), authenticate));
+    /// Where clients read how to say who they are; nobody has to say it for that.
+    pub(crate) fn metadata(&self) -> Router {
         if self.oauth.is_none() {
-            return guarded;
+            return Router::new();
         }
-        let metadata = self.metadata();
+        let described = self.described();
         let tell = move || {
-            let metadata = metadata.clone();
-            async move { Json(metadata) }
+            let described = described.clone();
+            async move { Json(described) }
         };
         let own = self.path().filter(|path| *path != "mcp" && is_plain(path));
-        let guarded =
-            guarded.route(METADATA, get(tell.clone())).route(&format!("{METADATA}/mcp"), get(tell.clone()));
+        let router = Router::new()
+            .route(METADATA, get(tell.clone()))
+            .route(&format!("{METADATA}/mcp"), get(tell.clone()));
         match own {
             // As clients know it, whatever stands in front of it.
-            Some(path) => guarded.route(&format!("{METADATA}/{path}"), get(tell)),
-            None => guarded,
+            Some(path) => router.route(&format!("{METADATA}/{path}"), get(tell)),
+            None => router,
         }
     }
 
-    fn metadata(&self) -> serde_json::Value {
+    fn described(&self) -> serde_json::Value {
         let scopes: Vec<_> = self.scopes.iter().map(|(scope, _)| scope).collect();
         json!({
             "resource": self.resource,
@@ -126,6 +125,64 @@ impl Auth {
             "bearer_methods_supported": ["header"],
             "resource_name": "skillhost",
         })
+    }
+
+    /// Pass a request on, with who makes it, when it says that and may.
+    pub(crate) async fn admit<F: Future<Output = Response>>(
+        &self,
+        mut request: Request,
+        next: impl FnOnce(Request) -> F,
+    ) -> Response {
+        let shown = match request.headers().typed_try_get::<Authorization<Bearer>>() {
+            Ok(Some(bearer)) => bearer,
+            Ok(None) | Err(_) => {
+                return self.unauthorized(&[], "this host wants `Authorization: Bearer TOKEN`");
+            }
+        };
+        let identity = match self.identify(shown.token()).await {
+            Ok(identity) => identity,
+            Err(Refused::Invalid(why)) => {
+                tracing::warn!(reason = why, "a request with a token that does not count was refused");
+                let error = [("error", "invalid_token"), ("error_description", why)];
+                return self.unauthorized(&error, &format!("the token does not count: {why}"));
+            }
+            Err(Refused::Later) => {
+                let text = "the keys that tokens are checked with cannot be had now; try again later\n";
+                return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], text).into_response();
+            }
+        };
+        // A session is its caller's: to know its id gives nobody else leave.
+        if !self.owners.admit(request.headers(), &identity.caller) {
+            return (StatusCode::NOT_FOUND, "there is no such session of this caller\n").into_response();
+        }
+        if !identity.access.is_full() {
+            let (parts, body) = request.into_parts();
+            let Ok(body) = to_bytes(body, self.max_request).await else {
+                return (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n").into_response();
+            };
+            if let Some(name) = target(&body).filter(|name| !identity.access.allows(name)) {
+                tracing::warn!(
+                    caller = identity.caller.as_str(),
+                    name,
+                    "a request beyond its caller's scopes was refused"
+                );
+                let needed = self.needed(&name);
+                let mut error = vec![("error", "insufficient_scope")];
+                if !needed.is_empty() {
+                    error.push(("scope", &needed));
+                }
+                let challenge = [(WWW_AUTHENTICATE, self.challenge(&error))];
+                let text = "the token's scopes do not reach this\n";
+                return (StatusCode::FORBIDDEN, challenge, text).into_response();
+            }
+            request = Request::from_parts(parts, Body::from(body));
+        }
+        let caller = identity.caller.clone();
+        let ended = sessions::ends(&request);
+        request.extensions_mut().insert(identity);
+        let response = next(request).await;
+        self.owners.note(response.headers(), ended, &caller);
+        response
     }
 
     /// Who shows this token.
@@ -192,60 +249,6 @@ impl Auth {
         let challenge = [(WWW_AUTHENTICATE, self.challenge(error))];
         (StatusCode::UNAUTHORIZED, challenge, format!("{text}\n")).into_response()
     }
-}
-
-/// The layer.
-async fn authenticate(State(auth): State<Arc<Auth>>, mut request: Request, next: Next) -> Response {
-    let shown = match request.headers().typed_try_get::<Authorization<Bearer>>() {
-        Ok(Some(bearer)) => bearer,
-        Ok(None) | Err(_) => {
-            return auth.unauthorized(&[], "this host wants `Authorization: Bearer TOKEN`");
-        }
-    };
-    let identity = match auth.identify(shown.token()).await {
-        Ok(identity) => identity,
-        Err(Refused::Invalid(why)) => {
-            tracing::warn!(reason = why, "a request with a token that does not count was refused");
-            let error = [("error", "invalid_token"), ("error_description", why)];
-            return auth.unauthorized(&error, &format!("the token does not count: {why}"));
-        }
-        Err(Refused::Later) => {
-            let text = "the keys that tokens are checked with cannot be had now; try again later\n";
-            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")], text).into_response();
-        }
-    };
-    // A session is its caller's: to know its id gives nobody else leave.
-    if !auth.owners.admit(request.headers(), &identity.caller) {
-        return (StatusCode::NOT_FOUND, "there is no such session of this caller\n").into_response();
-    }
-    if !identity.access.is_full() {
-        let (parts, body) = request.into_parts();
-        let Ok(body) = to_bytes(body, auth.max_request).await else {
-            return (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n").into_response();
-        };
-        if let Some(name) = target(&body).filter(|name| !identity.access.allows(name)) {
-            tracing::warn!(
-                caller = identity.caller.as_str(),
-                name,
-                "a request beyond its caller's scopes was refused"
-            );
-            let needed = auth.needed(&name);
-            let mut error = vec![("error", "insufficient_scope")];
-            if !needed.is_empty() {
-                error.push(("scope", &needed));
-            }
-            let challenge = [(WWW_AUTHENTICATE, auth.challenge(&error))];
-            let text = "the token's scopes do not reach this\n";
-            return (StatusCode::FORBIDDEN, challenge, text).into_response();
-        }
-        request = Request::from_parts(parts, Body::from(body));
-    }
-    let caller = identity.caller.clone();
-    let ended = sessions::ends(&request);
-    request.extensions_mut().insert(identity);
-    let response = next.run(request).await;
-    auth.owners.note(response.headers(), ended, &caller);
-    response
 }
 
 /// Whether it can be a route as it stands.

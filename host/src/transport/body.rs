@@ -1,10 +1,10 @@
 //! Bodies of HTTP requests: their bound, and what is wrong with one that is no message.
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderValue, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -21,62 +21,37 @@ use skillhost_core::text::bounded;
 
 use super::refusal;
 
-/// Refuses a body that says it is larger than `max` bytes, after reading it away: a client that is still
-/// writing when the connection is closed never sees the answer.
-pub(crate) async fn limit<F: Future<Output = Response>>(
-    max: usize,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    /// What is read away at most; beyond it the client has to live with a closed connection.
-    const DRAIN: usize = 256 << 20;
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    match length {
-        Some(length) if length > max => {
-            let mut body = request.into_body().into_data_stream();
-            let mut read = 0;
-            while let Some(Ok(chunk)) = body.next().await {
-                read += chunk.len();
-                if read > DRAIN {
-                    break;
-                }
-            }
-            too_large(&format!("the request has {length} bytes"), max)
-        }
-        _ => next(request).await,
-    }
+/// The bytes of a body that says it is larger than `max`.
+pub(crate) fn beyond(max: usize, headers: &HeaderMap) -> Option<usize> {
+    let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    (length > max).then_some(length)
 }
 
-fn too_large(what: &str, max: usize) -> Response {
+/// Refuses a body of so many bytes, after reading it away: a client that is still writing when the connection is closed never sees
+/// the answer.
+pub(crate) async fn refuse_large(length: usize, max: usize, request: Request) -> Response {
+    /// What is read away at most; beyond it the client has to live with a closed connection.
+    const DRAIN: usize = 256 << 20;
+    let mut body = request.into_body().into_data_stream();
+    let mut read = 0;
+    while let Some(Ok(chunk)) = body.next().await {
+        read += chunk.len();
+        if read > DRAIN {
+            break;
+        }
+    }
+    too_large(&format!("the request has {length} bytes"), max)
+}
+
+pub(crate) fn too_large(what: &str, max: usize) -> Response {
     let reason = format!("{what}, at most {max} are read (`server.max_request`)");
     (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
 }
 
-/// Says what is wrong with a body that is no message, as JSON-RPC and by its id. rmcp 3.11 answers 415 and a
+/// Says what is wrong with a body that is no message, as JSON-RPC and by its id, where `response` is rmcp's. rmcp 3.11 answers 415 and a
 /// line of text then, and takes a request whose `id` cannot be one for a notification.
-pub(crate) async fn refuse<F: Future<Output = Response>>(
-    max: usize,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    if request.method() == Method::DELETE {
-        let response = next(request).await;
-        // rmcp says 202 when a session was ended; clients know 200 and 204.
-        return match response.status() {
-            StatusCode::ACCEPTED => StatusCode::NO_CONTENT.into_response(),
-            _ => response,
-        };
-    }
-    if request.method() != Method::POST || !is_json(request.headers()) {
-        return next(request).await;
-    }
-    let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, max).await else {
-        return too_large("the request is too large", max);
-    };
-    let response = next(Request::from_parts(parts, Body::from(body.clone()))).await;
-    let text = || str::from_utf8(&body);
+pub(crate) async fn reworded(response: Response, body: &Bytes) -> Response {
+    let text = || str::from_utf8(body);
     let (id, error) = match response.status() {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => match text() {
             Err(_) => (None, ErrorData::parse_error("the message is not UTF-8", None)),
@@ -121,22 +96,21 @@ fn malformed_beginning(text: &str) -> Option<(Option<RequestId>, ErrorData)> {
     Some((Some(begins.id), ErrorData::invalid_params(text, None)))
 }
 
-/// Says as JSON-RPC what is refused in plain text, by rmcp and by the layers around it: clients read one kind of answer.
-pub(crate) async fn worded<F: Future<Output = Response>>(
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    let ours = request.method() == Method::POST && request.uri().path().starts_with("/mcp");
-    let response = next(request).await;
-    if ours { word(response, || None).await } else { response }
+/// Says as JSON-RPC what is refused in plain text, by rmcp and by what stands before it: clients read one kind of answer.
+pub(crate) async fn worded(response: Response) -> Response {
+    if is_plain_refusal(&response) { word(response, || None).await } else { response }
+}
+
+fn is_plain_refusal(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    refused && !kind.starts_with("application/json") && !kind.starts_with("text/event-stream")
 }
 
 async fn word(response: Response, id: impl FnOnce() -> Option<RequestId>) -> Response {
     /// Bytes of a refusal in plain text.
     const MAX: usize = 4 << 10;
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let refused = response.status().is_client_error() || response.status().is_server_error();
-    if !refused || kind.starts_with("application/json") || kind.starts_with("text/event-stream") {
+    if !is_plain_refusal(&response) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -159,7 +133,9 @@ async fn word(response: Response, id: impl FnOnce() -> Option<RequestId>) -> Res
     Response::from_parts(parts, Body::from(error_json(id(), error(text))))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether it is said to be JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    const JSON: &str = "application/json";
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.to_ascii_lowercase().starts_with("application/json")
+    kind.get(..JSON.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(JSON))
 }

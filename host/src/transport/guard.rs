@@ -1,4 +1,4 @@
-//! Host and Origin checks around the whole router, against DNS rebinding: a page in a browser must not
+//! Host and Origin checks of every request, against DNS rebinding: a page in a browser must not
 //! reach a host on this machine by a name of its own.
 
 use std::net::IpAddr;
@@ -37,6 +37,16 @@ impl Guard {
         Self { hosts, origins, open }
     }
 
+    /// What a request is answered that asks by a name which is not served here, or for a page of elsewhere.
+    pub(crate) fn refusal(&self, request: &Request) -> Option<Response> {
+        if self.open.contains(&request.uri().path()) {
+            return None;
+        }
+        let reason = self.check(request.uri(), request.headers()).err()?;
+        tracing::warn!(reason, "request refused");
+        Some((StatusCode::FORBIDDEN, reason).into_response())
+    }
+
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
         let authority = match headers.get(HOST) {
             Some(host) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
@@ -61,13 +71,11 @@ impl Guard {
     }
 
     fn host_allowed(&self, authority: &Authority) -> bool {
-        let host = authority.host().to_ascii_lowercase();
-        let full = authority.as_str().to_ascii_lowercase();
-        if full.contains('@') {
-            return false;
-        }
-        matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")
-            || self.hosts.iter().any(|allowed| *allowed == host || *allowed == full)
+        let (host, full) = (authority.host(), authority.as_str());
+        let is = |allowed: &str| allowed.eq_ignore_ascii_case(host);
+        let own = ["localhost", "127.0.0.1", "[::1]"].iter().any(|own| is(own));
+        let named = || self.hosts.iter().any(|allowed| is(allowed) || allowed.eq_ignore_ascii_case(full));
+        !full.contains('@') && (own || named())
     }
 }
 
@@ -76,24 +84,6 @@ pub(crate) fn is_from_here(uri: &Uri, headers: &HeaderMap) -> bool {
     const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
     let nobody = Guard { hosts: vec![], origins: vec![], open: vec![] };
     nobody.check(uri, headers).is_ok() && !PASSED_ON.iter().any(|name| headers.contains_key(*name))
-}
-
-/// The layer.
-pub(crate) async fn guard<F: Future<Output = Response>>(
-    guard: &Guard,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
-    if guard.open.contains(&request.uri().path()) {
-        return next(request).await;
-    }
-    match guard.check(request.uri(), request.headers()) {
-        Ok(()) => next(request).await,
-        Err(reason) => {
-            tracing::warn!(reason, "request refused");
-            (StatusCode::FORBIDDEN, reason).into_response()
-        }
-    }
 }
 
 #[cfg(test)]

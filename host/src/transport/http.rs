@@ -4,27 +4,22 @@ use std::{future::ready, io, net::SocketAddr, pin::pin, sync::Arc, time::Duratio
 
 use anyhow::{Context as _, bail};
 use axum::{
-    Router,
-    body::{Body, to_bytes},
+    Router, ServiceExt as _,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode},
+    http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     serve::ListenerExt as _,
 };
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
-};
-use skillhost_pipeline::Dispatcher;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Auth, Direct, McpServer,
+    Auth, McpServer,
     admin::{self, Admin, Token},
-    body::{limit, refuse, worded},
-    guard::{self, Guard, guard},
-    linger::linger,
+    front::{Front, Inner},
+    guard::{self, Guard},
 };
 use crate::{
     app::{self, App},
@@ -81,7 +76,7 @@ pub(crate) async fn serve(
     // Cancelled later than `stop`: it would cut calls in flight short.
     let sessions = CancellationToken::new();
     // Legacy sessions stay on: without them the older eras hear of no change. Host and Origin are
-    // checked by our own layer, which covers every route. rmcp bounds bodies that do not tell their length.
+    // checked by `Guard`, for every route. rmcp bounds bodies that do not tell their length.
     let config = StreamableHttpServerConfig::default()
         .with_json_response(true)
         .with_max_request_body_bytes(settings.max_request)
@@ -89,27 +84,25 @@ pub(crate) async fn serve(
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let server = McpServer::start(app);
-    let before =
-        Before { max: settings.max_request, server: server.another(), dispatcher: Arc::clone(dispatcher) };
-    let manager = Arc::new(LocalSessionManager::default());
-    let mcp = StreamableHttpService::new(move || Ok(server.another()), manager, config);
+    let one = server.another();
+    let mcp = StreamableHttpService::new(move || Ok(one.another()), Arc::default(), config);
     let token = admin.as_ref().map(|(_, token)| token.clone());
-    let watched = watched(&app.health, settings.open, address, token);
     // A probe asks by an address that nobody has configured; the others judge for themselves.
     let open = vec![admin::LIVENESS, admin::READINESS, admin::ALL, admin::METRICS];
-    let hosts = Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip(), open);
-    let admin = admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token));
-    let mcp = Router::new()
-        .nest_service("/mcp", mcp)
-        .layer(middleware::from_fn_with_state(Arc::new(before), before_mcp));
-    // Outside of all that reads a body: who may not call fills no memory.
-    let mcp = match Auth::open(&settings.auth, (&address.to_string(), settings.max_request), &app::clock())? {
-        Some(auth) => auth.guard(mcp),
-        None => mcp,
-    };
-    let router = mcp.merge(admin).merge(watched).merge(admin::probes(&app.health)).layer(
-        middleware::from_fn_with_state(Arc::new(Front { max: settings.max_request, hosts }), before_all),
-    );
+    let auth = Auth::open(&settings.auth, (&address.to_string(), settings.max_request), &app::clock())?;
+    let others = watched(&app.health, settings.open, address, token)
+        .merge(admin::probes(&app.health))
+        .merge(admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token)))
+        .merge(auth.as_ref().map_or_else(Router::new, |auth| auth.metadata()));
+    let front = Front::new(Inner {
+        max: settings.max_request,
+        hosts: Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip(), open),
+        auth,
+        dispatcher: Arc::clone(dispatcher),
+        server,
+        mcp,
+        others,
+    });
     // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -117,7 +110,8 @@ pub(crate) async fn serve(
         }
     });
     tracing::info!(url = format!("http://{address}/mcp"), "listening");
-    let served = axum::serve(listener, router).with_graceful_shutdown(drained.clone().cancelled_owned());
+    let served = axum::serve(listener, front.into_make_service())
+        .with_graceful_shutdown(drained.clone().cancelled_owned());
     let mut served = pin!(served.into_future());
     tokio::select! {
         result = &mut served => return result.context("the HTTP server failed"),
@@ -130,57 +124,6 @@ pub(crate) async fn serve(
         let _ = timeout(FLUSH, served).await;
     }
     Ok(())
-}
-
-/// What stands before every route.
-struct Front {
-    max: usize,
-    hosts: Guard,
-}
-
-/// All of it in one layer: each boxes what it passes on, and copies what is below it for each request.
-async fn before_all(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
-    let Front { max, hosts } = &*front;
-    let limited = |request| limit(*max, request, |request| next.run(request));
-    let guarded = |request| guard(hosts, request, limited);
-    linger(*max, request, |request| worded(request, guarded)).await
-}
-
-/// What stands before MCP.
-struct Before {
-    max: usize,
-    server: McpServer,
-    dispatcher: Arc<Dispatcher>,
-}
-
-async fn before_mcp(State(before): State<Arc<Before>>, request: Request, next: Next) -> Response {
-    let Before { max, server, dispatcher } = &*before;
-    refuse(*max, request, async |request| {
-        // Waits until the tool of a call is known, as long as that is worth while. rmcp compares headers with its schema before
-        // it calls, and would take a tool whose skill is still loaded for one without headers.
-        if let Some(tool) = called(&request) {
-            dispatcher.ready(&tool).await;
-        }
-        if !Direct::may_be(&request) {
-            return next.run(request).await;
-        }
-        let (head, body) = request.into_parts();
-        // It is in memory already.
-        let body = to_bytes(body, *max).await.unwrap_or_default();
-        match Direct::of(server, &head, &body) {
-            Some(direct) => direct.answer(server.another(), head).await,
-            None => next.run(Request::from_parts(head, Body::from(body))).await,
-        }
-    })
-    .await
-}
-
-/// The tool that a request calls, by its headers.
-fn called(request: &Request) -> Option<String> {
-    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    header("mcp-name")
-        .filter(|_| header("mcp-method") == Some("tools/call"))
-        .map(|name| name.trim().to_owned())
 }
 
 /// `/health` and `/metrics`. They name skills, so they are for who is on this machine, and for who shows the token of the admin

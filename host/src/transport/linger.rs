@@ -11,7 +11,6 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
-    response::Response,
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
@@ -22,33 +21,32 @@ const SMALL: u64 = 16 << 10;
 /// How long is read what nobody wants.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The layer. `most`: bytes that are read so.
-pub(super) async fn linger<F: Future<Output = Response>>(
-    most: usize,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
-) -> Response {
+/// A request whose body comes back, and what comes back; none of a body that is small.
+pub(super) fn lend(request: Request) -> (Request, Option<Lent>) {
     if request.body().size_hint().upper().is_some_and(|size| size <= SMALL) {
-        return next(request).await;
+        return (request, None);
     }
     let (head, body) = request.into_parts();
     let body = Lent(Arc::new(Mutex::new(body)));
-    let rest = body.clone();
-    let response = next(Request::from_parts(head, Body::new(body))).await;
-    // Whoever reads it on has it still; what is lost then is only time.
-    if Arc::strong_count(&rest.0) == 1 && !rest.is_end_stream() {
-        // The answer goes out meanwhile.
-        tokio::spawn(timeout(LINGER, async move {
-            let mut rest = Limited::new(rest, most);
-            while let Some(Ok(_)) = rest.frame().await {}
-        }));
-    }
-    response
+    (Request::from_parts(head, Body::new(body.clone())), Some(body))
 }
 
 /// A body that comes back.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Body>>);
+pub(super) struct Lent(Arc<Mutex<Body>>);
+
+impl Lent {
+    /// The request is answered: read what nobody wants, up to `most` bytes, while the answer goes out.
+    pub(super) fn read_away(self, most: usize) {
+        // Whoever reads it on has it still; what is lost then is only time.
+        if Arc::strong_count(&self.0) == 1 && !self.is_end_stream() {
+            tokio::spawn(timeout(LINGER, async move {
+                let mut rest = Limited::new(self, most);
+                while let Some(Ok(_)) = rest.frame().await {}
+            }));
+        }
+    }
+}
 
 impl HttpBody for Lent {
     type Data = Bytes;

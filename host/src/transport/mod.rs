@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod auth;
 mod body;
+mod front;
 mod guard;
 pub(crate) mod http;
 mod linger;

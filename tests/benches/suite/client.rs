@@ -278,12 +278,20 @@ pub(crate) fn processor(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Memory of a process that no other shares, in KiB.
-pub(crate) fn memory(pid: u32) -> f64 {
+/// What a process holds, in KiB.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    /// All that is mapped and in memory.
+    pub(crate) resident: f64,
+    /// Of it what is no file's: the kernel takes pages of files back where they are needed.
+    pub(crate) own: f64,
+}
+
+pub(crate) fn memory(pid: u32) -> Memory {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("it runs");
     let of = |key: &str| -> f64 {
         let line = text.lines().find(|line| line.starts_with(key)).expect("the kernel tells");
         line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
     };
-    of("Rss:")
+    Memory { resident: of("Rss:"), own: of("Anonymous:") }
 }

@@ -60,13 +60,13 @@ pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
             })
         })
         .collect();
-    let before = memory(serving.target.pid);
+    let before = memory(serving.target.pid).resident;
     let all = interleaved(rounds, &mut variants);
     for (variant, samples) in variants.iter().zip(&all) {
         row(&mut section, variant.name.clone(), samples, &all[1]);
     }
     drop(variants);
-    let after = memory(serving.target.pid);
+    let after = memory(serving.target.pid).resident;
     section.note(format!(
         "Resident before and after these callers: {:.0} and {:.0} MiB.",
         before / 1024.0,

@@ -33,6 +33,10 @@ use std::{fs, path::PathBuf, time::Duration};
 use clap::Parser;
 use report::{Report, Section};
 
+/// The host's, on all sides: it is not what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measure the host against what it stands on.
 #[derive(Parser)]
 struct Args {

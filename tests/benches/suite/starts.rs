@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    client::{Pipes, Request, memory},
+    client::{Memory, Pipes, Request, memory},
     hosts::{Serving, host_with},
     measure::{Variant, interleaved, median, of},
     report::Section,
@@ -53,19 +53,20 @@ pub(crate) fn cold(rounds: usize, most: usize) -> Section {
 }
 
 pub(crate) fn held(most: usize) -> Section {
-    let columns = ["RSS, MiB", "KiB each"];
+    let columns = ["RSS, MiB", "KiB each", "own, KiB each"];
     let mut section = Section::new("d", "Memory: a skill that is not called, a call that runs", &columns);
     let serving = |skills| Serving::of(host_with(skills, Some(Path::new(CACHE)), CONFIG));
     let request = Request::new("bench_hold", json!({"n": 5_000}));
-    let mut one = 0.0;
+    let mut one = None;
     for skills in [1, 100, 1_000].into_iter().filter(|skills| *skills <= most) {
         let serving = serving(skills);
-        let before = settled(&serving);
-        if skills == 1 {
-            one = before;
-        }
-        let each = (skills > 1).then(|| (before - one) / (skills - 1) as f64);
-        section.row(format!("{skills} skills, none called"), [Some(before / 1024.0), each]);
+        let held = settled(&serving);
+        let one = *one.get_or_insert(held);
+        let each = |of: fn(Memory) -> f64| (skills > 1).then(|| (of(held) - of(one)) / (skills - 1) as f64);
+        section.row(
+            format!("{skills} skills, none called"),
+            [Some(held.resident / 1024.0), each(|held| held.resident), each(|held| held.own)],
+        );
     }
     let serving = serving(1);
     // Slots of the pool that were never used are not mapped.
@@ -76,13 +77,17 @@ pub(crate) fn held(most: usize) -> Section {
         thread::sleep(Duration::from_secs(2));
         memory(serving.target.pid)
     });
-    let each = Some((during - before) / calls as f64);
-    section.row(format!("{calls} calls that wait"), [Some(during / 1024.0), each]);
+    let each = |of: fn(Memory) -> f64| Some((of(during) - of(before)) / calls as f64);
+    section.row(
+        format!("{calls} calls that wait"),
+        [Some(during.resident / 1024.0), each(|held| held.resident), each(|held| held.own)],
+    );
+    section.note("Own: without the pages of files, such as compiled code, which the kernel takes back where they are needed.");
     section
 }
 
 /// Once its skills are loaded, and it has been called.
-fn settled(serving: &Serving) -> f64 {
+fn settled(serving: &Serving) -> Memory {
     serving.target.load(&Request::echo("bench_echo", "a"), 1, Duration::from_millis(200));
     memory(serving.target.pid)
 }

@@ -26,6 +26,11 @@ impl CallId {
         self.0.as_bytes()
     }
 
+    /// The id as [`Display`](fmt::Display) writes it, in a buffer of the caller's.
+    pub fn text<'a>(&self, buffer: &'a mut [u8; 36]) -> &'a str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+
     /// The id with these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {

@@ -12,7 +12,10 @@ use std::{
 /// A guest that computes yields within about this time.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Advances the epoch of the engines each millisecond while a guest runs, and sleeps otherwise. Stops when
+/// Ticks that go on when no guest runs any more: on a host that is called again and again no call has to wake the thread.
+const LINGER: u32 = 64;
+
+/// Advances the epoch of the engines each millisecond while guests run and a while after, and sleeps then. Stops when
 /// dropped.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
@@ -43,9 +46,12 @@ impl Ticker {
         let shared = Arc::new(Shared { running: AtomicUsize::new(0), stop: AtomicBool::new(false), engines });
         let seen = Arc::clone(&shared);
         let thread = thread::Builder::new().name("epoch".into()).spawn(move || {
+            let mut idle = 0;
             while !seen.stop.load(Ordering::Acquire) {
-                if seen.running.load(Ordering::Acquire) == 0 {
+                idle = if seen.running.load(Ordering::Acquire) == 0 { idle + 1 } else { 0 };
+                if idle > LINGER {
                     thread::park();
+                    idle = 0;
                 } else {
                     thread::sleep(TICK);
                     seen.engines().iter().for_each(wasmtime::Engine::increment_epoch);

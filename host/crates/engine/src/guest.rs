@@ -11,14 +11,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use skillhost_core::{Attempt, Call, Clock, Failure, FailureKind, Instance, Outcome, Report, Usage};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinHandle,
+    task::{JoinHandle, coop},
 };
 use tracing::Instrument as _;
 use wasmtime::Store;
@@ -36,6 +36,10 @@ use crate::{
 
 /// Fuel after which a guest yields, so that what it used is known to within this much after a cancel.
 const FUEL_YIELD: u64 = 1_000_000;
+
+/// Of the 128 units of work that tokio lets a task do before it has to yield, what a call in place counts for: eight of them take half a
+/// millisecond or less.
+const UNITS: u32 = 16;
 
 /// Skills that list their tools at the same time, in instances beside those for calls: a skill that is
 /// dropped in while every call's instance is busy must not have to wait.
@@ -60,13 +64,18 @@ const PRESENT: &str = "present until its call is over";
 pub(crate) struct Guests {
     // Taken in `drop` only.
     runtime: Option<Runtime>,
+    ticker: Ticker,
+    around: Arc<Around>,
+}
+
+/// What all guests have to do with.
+struct Around {
     // By depth.
-    calls: Vec<Arc<Semaphore>>,
-    loads: Arc<Semaphore>,
-    undos: Arc<Semaphore>,
+    calls: Vec<Semaphore>,
+    loads: Semaphore,
+    undos: Semaphore,
     /// For instances that wait for another call.
     places: Arc<Semaphore>,
-    ticker: Ticker,
     clock: Arc<dyn Clock>,
     notices: mpsc::Sender<Notice>,
 }
@@ -75,8 +84,8 @@ pub(crate) struct Guests {
 pub(crate) enum For {
     /// To tell its tools.
     Loading,
-    Call(Call),
-    Undo(Call),
+    Call(Arc<Call>),
+    Undo(Arc<Call>),
 }
 
 /// What a guest is asked to do with its store.
@@ -105,19 +114,21 @@ impl Guests {
         Ok(Self {
             ticker: Ticker::start(engine)?,
             runtime: Some(runtime),
-            calls: (0..=MAX_DEPTH)
-                .map(|depth| Arc::new(Semaphore::new(slots(settings.instances, depth) as usize)))
-                .collect(),
-            loads: Arc::new(Semaphore::new(LOADING as usize)),
-            undos: Arc::new(Semaphore::new(UNDOING as usize)),
-            places: Arc::new(Semaphore::new(PLACES as usize)),
-            clock,
-            notices,
+            around: Arc::new(Around {
+                calls: (0..=MAX_DEPTH)
+                    .map(|depth| Semaphore::new(slots(settings.instances, depth) as usize))
+                    .collect(),
+                loads: Semaphore::new(LOADING as usize),
+                undos: Semaphore::new(UNDOING as usize),
+                places: Arc::new(Semaphore::new(PLACES as usize)),
+                clock,
+                notices,
+            }),
         })
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+        &self.around.clock
     }
 
     /// Make guests of this engine yield, too.
@@ -143,8 +154,8 @@ impl Guests {
         }
     }
 
-    /// Queue `work` for a slot and run it in a fresh store, or in one that waits in `park` for another call. A call begins with the
-    /// first poll of the answer, anything else at once.
+    /// Queue `work` for a slot and run it in a fresh store, or in one that waits in `park` for another call. A call begins when the
+    /// answer is polled, anything else at once.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         sandbox: &Arc<Sandbox>,
@@ -153,25 +164,27 @@ impl Guests {
         work: Work<T>,
     ) -> Running<T> {
         let in_place = matches!(why, For::Call(_)) && sandbox.pace.in_place();
-        let (slots, call) = match why {
-            For::Call(call) => (&self.calls[call.depth.min(MAX_DEPTH) as usize], Some(call)),
-            For::Undo(call) => (&self.undos, Some(call)),
-            For::Loading => (&self.loads, None),
-        };
-        let slots = Arc::clone(slots);
+        let around = Arc::clone(&self.around);
         // Both are entered where it runs: log lines are told by the call's, which traces have others below.
-        let of = call.as_ref().map_or_else(tracing::Span::none, |call| call.span.clone());
-        let meter = Arc::new(Meter::new(Arc::clone(&self.clock)));
+        let of = match &why {
+            For::Call(call) | For::Undo(call) => call.span.clone(),
+            For::Loading => tracing::Span::none(),
+        };
+        let meter = Arc::new(Meter::new(Arc::clone(&around.clock)));
         let served = park.as_ref().map(|_| Served::default());
         let told = served.clone();
         let ticking = self.ticker.running();
         let began_in = Arc::clone(sandbox);
         let (sandbox, task_meter) = (Arc::clone(sandbox), Arc::clone(&meter));
-        let (clock, notices, places) =
-            (Arc::clone(&self.clock), self.notices.clone(), Arc::clone(&self.places));
         let task = async move {
+            let Around { calls, loads, undos, places, clock, notices } = &*around;
+            let (slots, call) = match why {
+                For::Call(call) => (&calls[call.depth.min(MAX_DEPTH) as usize], Some(call)),
+                For::Undo(call) => (undos, Some(call)),
+                For::Loading => (loads, None),
+            };
             // The semaphore is fair and never closed.
-            let waiting = slots.acquire_owned().instrument(skillhost_telemetry::span!("slot"));
+            let waiting = slots.acquire().instrument(skillhost_telemetry::span!("slot"));
             let slot = waiting.await.expect("open for the life of the engine");
             let waited = park.as_ref().and_then(|park| park.take(clock.now()));
             let (store, past) = match (waited, call) {
@@ -180,7 +193,7 @@ impl Guests {
                     (store, past)
                 }
                 (_, call) => {
-                    let state = State::new(Arc::clone(&sandbox), call, Arc::clone(&clock), notices);
+                    let state = State::new(Arc::clone(&sandbox), call, Arc::clone(clock), notices.clone());
                     (Store::new(&sandbox.engine, state), Past::new(clock.now()))
                 }
             };
@@ -194,10 +207,12 @@ impl Guests {
             let mut store = guest.end();
             let sound = result.is_ok() && store.data().is_sound();
             // The store goes, or has a place, before its slot does: a full pool is an error, not a wait.
-            let place = served.as_ref().filter(|_| sound).and_then(|_| places.try_acquire_owned().ok());
+            let place = served.as_ref().filter(|_| sound);
+            let place = place.and_then(|_| Arc::clone(places).try_acquire_owned().ok());
             match (park, served, place) {
                 (Some(park), Some(served), Some(place)) => {
                     store.data_mut().rest();
+                    let clock = Arc::clone(clock);
                     let keep = Instance::new(move || wait(&park, store, past, &clock, place));
                     *served.lock().unwrap_or_else(PoisonError::into_inner) = keep;
                 }
@@ -209,7 +224,7 @@ impl Guests {
         let runtime = self.runtime.as_ref().expect("present until dropped").handle().clone();
         let task = task.instrument(tracing::Span::current()).instrument(of);
         let at = if in_place { At::Place(Box::pin(task)) } else { At::Runtime(runtime.spawn(task)) };
-        Running { at, runtime, sandbox: began_in, clock: Arc::clone(&self.clock), meter, served: told }
+        Running { at, runtime, sandbox: began_in, meter, served: told }
     }
 }
 
@@ -266,7 +281,8 @@ impl Metered {
             }
             Metering::Time => 0,
         };
-        store.set_epoch_deadline(1);
+        // Ticks come also when no guest begins: the first may be near.
+        store.set_epoch_deadline(2);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_hostcall_fuel(result);
         meter.start();
@@ -321,7 +337,6 @@ pub(crate) struct Running<T> {
     at: At<T>,
     runtime: Handle,
     sandbox: Arc<Sandbox>,
-    clock: Arc<dyn Clock>,
     meter: Arc<Meter>,
     served: Option<Served>,
 }
@@ -338,9 +353,12 @@ impl<T: Send + 'static> Running<T> {
 
     /// The first slice of a guest that begins in place; one that goes on after it is handed over.
     fn begin(&mut self, mut task: Task<T>, cx: &mut Context<'_>) -> Option<Result<T, Failure>> {
-        let began = self.clock.now();
-        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
-        self.sandbox.pace.took(self.clock.now().saturating_duration_since(began));
+        let clock = Arc::clone(self.meter.clock());
+        let began = clock.now();
+        // What it is charged has been taken in `turn`: what it waits for in here must not look as if it had to.
+        let mut slice = coop::unconstrained(task.as_mut());
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut slice).poll(cx)));
+        self.sandbox.pace.took(clock.now().saturating_duration_since(began));
         match polled {
             Ok(Poll::Ready(result)) => Some(result),
             Ok(Poll::Pending) => {
@@ -379,6 +397,10 @@ impl<T: Send + 'static> Future for Running<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match mem::replace(&mut self.at, At::End) {
             At::Place(task) => {
+                if turn(cx).is_pending() {
+                    self.at = At::Place(task);
+                    return Poll::Pending;
+                }
                 if let Some(result) = self.begin(task, cx) {
                     return Poll::Ready(result);
                 }
@@ -392,6 +414,15 @@ impl<T: Send + 'static> Future for Running<T> {
             Err(_) => Err(panicked()),
         })
     }
+}
+
+/// Lets the task that polls go on, or makes it yield first: a call in place is nothing that it waits for, so one that calls in a loop would keep its
+/// thread for as many calls as tokio lets it receive messages.
+fn turn(cx: &mut Context<'_>) -> Poll<()> {
+    for _ in 0..UNITS {
+        ready!(coop::poll_proceed(cx)).made_progress();
+    }
+    Poll::Ready(())
 }
 
 impl<T> Drop for Running<T> {

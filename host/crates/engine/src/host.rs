@@ -1,8 +1,6 @@
 //! What the host does for a guest during a call: `skillhost:skill/host` and `secrets`, `wasi:config` and
 //! `wasi:logging`.
 
-use std::sync::Arc;
-
 use skillhost_core::{Announced, Kind, LogLevel, Progress, text::bounded};
 
 use crate::{
@@ -98,7 +96,7 @@ impl Host for State {
 
     async fn call_tool(&mut self, name: String, arguments: Option<String>) -> Result<Reply, CallError> {
         let refused = |error| Err(CallError::Refused(error));
-        let Some(call) = self.call.clone() else {
+        let Some(call) = self.call.as_deref() else {
             return refused(HostError::NotOffered("there is no call while the skill is loaded".into()));
         };
         if !self.sandbox.granted.tools.iter().any(|tool| tool.matches(&name)) {
@@ -116,8 +114,7 @@ impl Host for State {
             return refused(HostError::Invalid(format!("a call makes at most {MAX_NESTED} others")));
         }
         self.nested += 1;
-        let tools = Arc::clone(&call.tools);
-        match tools.call_tool(call, name, arguments).await {
+        match call.tools.call_tool(call.clone(), name, arguments).await {
             Ok(reply) => Ok(convert::given(reply)),
             Err(failure) => Err(convert::told(failure)),
         }

@@ -34,6 +34,10 @@ impl Meter {
         }
     }
 
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     fn elapsed(&self) -> Duration {
         self.clock.now().saturating_duration_since(self.began)
     }

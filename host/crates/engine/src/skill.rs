@@ -9,7 +9,7 @@ use skillhost_core::{
 use tracing::Instrument as _;
 use wasmtime::{
     Store,
-    component::{Instance, InstancePre},
+    component::{ComponentExportIndex, Instance, InstancePre, TypedFunc},
 };
 
 use crate::{
@@ -53,10 +53,20 @@ struct Exports {
 /// What its tools are.
 enum Tools {
     /// What it says itself.
-    Declared(GuestIndices),
+    Declared {
+        all: GuestIndices,
+        /// One of them by itself: what is loaded has its types compared, and calls have no use for the others.
+        call: ComponentExportIndex,
+    },
     /// What it exports, of a component that knows nothing of this host.
     Plain(Plain),
 }
+
+const TOOLS: &str = "skillhost:skill/tools@0.1.0";
+
+/// `call` of these, as the contract has it.
+type ToCall<'a> = (&'a Context, &'a str, Option<&'a str>);
+type Called = (Result<types::Outcome, types::Failure>,);
 
 /// What a skill lists.
 pub struct Listed {
@@ -79,7 +89,7 @@ impl Skill {
         let exports = Exports {
             tools: match plain {
                 Some(plain) => Tools::Plain(plain),
-                None => Tools::Declared(GuestIndices::new(&pre)?),
+                None => Tools::Declared { all: GuestIndices::new(&pre)?, call: exported_call(&pre)? },
             },
             undo: undo::GuestIndices::new(&pre).ok(),
             prompts: prompts::GuestIndices::new(&pre).ok(),
@@ -123,8 +133,8 @@ impl Skill {
                 Box::pin(async move {
                     let instance = pre.instantiate_async(&mut *store).await?;
                     let found = match &exports.tools {
-                        Tools::Declared(tools) => {
-                            let declared = tools.load(&mut *store, &instance)?.call_list(&mut *store).await?;
+                        Tools::Declared { all, .. } => {
+                            let declared = all.load(&mut *store, &instance)?.call_list(&mut *store).await?;
                             convert::tools(declared, max)
                                 .map(|tools| (tools, vec![]))
                                 .map_err(LoadError::Tools)
@@ -192,9 +202,12 @@ impl Exports {
         let arguments = call.arguments.as_deref();
         Ok(match &*call.target {
             Target::Tool => match &self.tools {
-                Tools::Declared(tools) => {
-                    let guest = tools.load(&mut *store, instance)?;
-                    let result = guest.call_call(&mut *store, context, &call.tool, arguments).await?;
+                Tools::Declared { call: exported, .. } => {
+                    let exported: TypedFunc<ToCall<'_>, Called> =
+                        instance.get_typed_func(&mut *store, exported)?;
+                    let arguments = arguments.map(String::as_str);
+                    let (result,) =
+                        exported.call_async(&mut *store, (context, &call.tool, arguments)).await?;
                     convert::outcome(result, store.data().touched())
                 }
                 Tools::Plain(plain) => plain.call(store, instance, call).await?,
@@ -226,6 +239,14 @@ impl Exports {
     }
 }
 
+fn exported_call(pre: &InstancePre<State>) -> wasmtime::Result<ComponentExportIndex> {
+    let component = pre.component();
+    let tools = component.get_export_index(None, TOOLS);
+    tools
+        .and_then(|tools| component.get_export_index(Some(&tools), "call"))
+        .ok_or_else(|| wasmtime::Error::msg(format!("`{TOOLS}` has no `call`")))
+}
+
 /// Where instances wait, if any may.
 fn park(sandbox: &Sandbox) -> MayPark {
     let limits = &sandbox.limits;
@@ -254,12 +275,13 @@ impl Invoke for Skill {
     fn start(&self, call: Call) -> Box<dyn Attempt> {
         let (pre, exports, clock) =
             (self.pre.clone(), Arc::clone(&self.exports), Arc::clone(self.guests.clock()));
+        let call = Arc::new(call);
         let (sandbox, park) = self.of(&call.tool);
         let park = park.filter(|_| *call.target == Target::Tool && sandbox.offered.is_reusable(&call.tool));
         let reuses = park.is_some();
         Box::new(CallAttempt(self.guests.start(
             &Arc::clone(&sandbox),
-            For::Call(call.clone()),
+            For::Call(Arc::clone(&call)),
             park,
             Box::new(move |store| {
                 Box::pin(async move {
@@ -292,7 +314,7 @@ impl Invoke for Skill {
         let clock = Arc::clone(self.guests.clock());
         Box::new(CallAttempt(self.guests.start(
             &sandbox,
-            For::Undo(undo.call.clone()),
+            For::Undo(Arc::new(undo.call.clone())),
             None,
             Box::new(move |store: &mut Store<State>| {
                 Box::pin(async move {

@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) output: Output,
     /// Absent while the skill is loaded: there is no call then.
-    pub(crate) call: Option<Call>,
+    pub(crate) call: Option<Arc<Call>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) progress: Throttle,
     /// Calls of other tools so far.
@@ -52,7 +52,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         sandbox: Arc<Sandbox>,
-        call: Option<Call>,
+        call: Option<Arc<Call>>,
         clock: Arc<dyn Clock>,
         notices: mpsc::Sender<Notice>,
     ) -> Self {
@@ -63,7 +63,7 @@ impl State {
         Self {
             limiter: Limiter::new(&sandbox.limits),
             output: Output::new(Arc::clone(&sandbox)),
-            http: hooks(&sandbox, call.as_ref(), &warnings),
+            http: hooks(&sandbox, call.as_deref(), &warnings),
             warnings,
             http_ctx: WasiHttpCtx::new(),
             call,
@@ -81,7 +81,7 @@ impl State {
     }
 
     /// Make it the state of another call in the same sandbox. What the guest holds stays as it is: it knows it by number.
-    pub(crate) fn renew(&mut self, call: Call) {
+    pub(crate) fn renew(&mut self, call: Arc<Call>) {
         self.limiter.renew();
         self.output.renew();
         self.warnings = Warnings::default();

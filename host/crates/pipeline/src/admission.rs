@@ -24,20 +24,23 @@ pub(crate) async fn find(
     if let Some(found) = look(&catalog.borrow()) {
         return found;
     }
-    let mut catalog = catalog.clone();
-    let mut found = None;
-    let known = catalog.wait_for(|catalog| {
-        found = look(catalog);
-        found.is_some()
-    });
-    tokio::select! {
-        // A closed channel means the directory is gone; the last catalog has the answer.
-        _ = tokio::time::timeout(patience, known) => {}
-        () = cancel.cancelled() => {
-            return Err(Failure::new(FailureKind::Cancelled, "the client gave up before the call began"));
+    let waiting = async {
+        let mut catalog = catalog.clone();
+        let mut found = None;
+        let known = catalog.wait_for(|catalog| {
+            found = look(catalog);
+            found.is_some()
+        });
+        tokio::select! {
+            // A closed channel means the directory is gone; the last catalog has the answer.
+            _ = tokio::time::timeout(patience, known) => {}
+            () = cancel.cancelled() => {
+                return Err(Failure::new(FailureKind::Cancelled, "the client gave up before the call began"));
+            }
         }
-    }
-    found.unwrap_or_else(|| Err(missing(&catalog.borrow(), tool)))
+        found.unwrap_or_else(|| Err(missing(&catalog.borrow(), tool)))
+    };
+    Box::pin(waiting).await
 }
 
 /// Whether the tool may yet come: from its own skill, or, with a bare name, from any.

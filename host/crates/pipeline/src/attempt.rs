@@ -1,6 +1,6 @@
 //! One attempt, under the call's deadline and the client's patience.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use skillhost_core::{Attempt, Failure, FailureKind, Instance, Report, Usage};
 use skillhost_policy::Deadline;
@@ -12,6 +12,18 @@ pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
 /// Also answers what has not gone away by then.
 pub(crate) async fn run(
+    mut attempt: Box<dyn Attempt>,
+    deadline: Deadline,
+    cancel: &CancellationToken,
+) -> (Report, Option<Box<dyn Attempt>>) {
+    // Most calls end where they begin: nothing is set up for those to be ended.
+    if let Poll::Ready(report) = futures::poll!(&mut attempt) {
+        return (report, None);
+    }
+    Box::pin(waited(attempt, deadline, cancel)).await
+}
+
+async fn waited(
     mut attempt: Box<dyn Attempt>,
     deadline: Deadline,
     cancel: &CancellationToken,

@@ -89,7 +89,7 @@ struct Permits {
 }
 
 impl Attempts<'_> {
-    pub(crate) async fn run(&self, mut call: Call, tally: &mut Tally) -> Result<Outcome, Failure> {
+    pub(crate) async fn run(&self, call: &Call, tally: &mut Tally) -> Result<Outcome, Failure> {
         let policy = &self.tool.policy.retry;
         let safe = is_safe(&self.entry.spec.annotations);
         self.skill.budget.deposit(self.clock.now());
@@ -111,9 +111,10 @@ impl Attempts<'_> {
                 }
             };
             tally.attempts += 1;
-            call.attempt = self.earlier.saturating_add(tally.attempts);
-            let span = skillhost_telemetry::span!("attempt", attempt = call.attempt);
-            let result = self.one(call.clone(), permits, tally).instrument(span.clone()).await;
+            let attempt = self.earlier.saturating_add(tally.attempts);
+            let span = skillhost_telemetry::span!("attempt", attempt = attempt);
+            let result =
+                self.one(Call { attempt, ..call.clone() }, permits, tally).instrument(span.clone()).await;
             let is_error = |outcome: &Outcome| matches!(outcome, Outcome::Reply(reply) if reply.is_error);
             let outcome = End::from(result.as_ref().map(is_error)).word();
             if let Err(failure) = &result {
@@ -154,10 +155,13 @@ impl Attempts<'_> {
                 self.metrics.retry(labels);
             }
             // No permit is held here.
-            tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                () = self.cancel.cancelled() => return Err(cancelled()),
-            }
+            let waited = async {
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => Ok(()),
+                    () = self.cancel.cancelled() => Err(cancelled()),
+                }
+            };
+            Box::pin(waited).await?;
             last = Some(failure);
         }
     }

@@ -53,10 +53,13 @@ pub(crate) async fn charge(
         }
         // Tokens that were there may have refilled meanwhile: only those waited for go back from here on.
         reserved.from = Duration::from_nanos(1);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = cancel.cancelled() => return Err(cancelled()),
-        }
+        let waited = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => Ok(()),
+                () = cancel.cancelled() => Err(cancelled()),
+            }
+        };
+        Box::pin(waited).await?;
     }
     reserved.due = [None; 4];
     Ok(())

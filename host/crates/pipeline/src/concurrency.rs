@@ -67,6 +67,15 @@ impl Slots {
         if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(slot);
         }
+        Box::pin(self.wait(whose, deadline, cancel)).await
+    }
+
+    async fn wait(
+        &self,
+        whose: impl FnOnce() -> String,
+        deadline: Deadline,
+        cancel: &CancellationToken,
+    ) -> Result<Slot, Failure> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limit.queue {
             drop(Place(&self.waiting));
             return Err(self.refuse(whose, "the queue is full"));

@@ -180,7 +180,7 @@ impl Dispatcher {
         &self,
         (id, opened): (CallId, Option<&Opened>),
         correlation_id: Arc<str>,
-        mut request: Request,
+        mut request: Box<Request>,
         run: &mut Run,
     ) -> Result<Reply, Failure> {
         // 0. A host that stops begins nothing new; what calls in flight still call is part of them.
@@ -309,20 +309,21 @@ impl Dispatcher {
         }
         let mut result = match (tracking, key) {
             (Some(tracking), None) => {
-                self.tracked(&through, &request.tool, call.clone(), tracking, canonical, run).await
+                Box::pin(self.tracked(&through, &request.tool, call.clone(), tracking, canonical, run)).await
             }
             (None, None) if through.is_root && !resumed => {
-                self.plain(&through, &request.tool, call.clone(), run).await
+                self.plain(&through, &request.tool, &call, run).await
             }
-            (None, None) => self.limited(&through, call.clone(), &mut run.tally).await,
+            (None, None) => self.limited(&through, &call, &mut run.tally).await,
             (tracking, Some((key, ttl))) => {
-                let (own, inner) = (call.clone(), &mut *run);
+                let inner = &mut *run;
                 let work = async {
                     match tracking {
                         Some(tracking) => {
-                            self.tracked(&through, &request.tool, own, tracking, canonical, inner).await
+                            self.tracked(&through, &request.tool, call.clone(), tracking, canonical, inner)
+                                .await
                         }
-                        None => self.limited(&through, own, &mut inner.tally).await,
+                        None => self.limited(&through, &call, &mut inner.tally).await,
                     }
                 };
                 let impatient = pin!(impatient(deadline, &request.cancel));
@@ -355,14 +356,15 @@ impl Dispatcher {
                 let above = request.parent.and_then(|parent| parent.scope);
                 let parent =
                     Parent { depth: call.depth, deadline: call.deadline, fallback: true, scope: above };
-                self.fall_back(other, failure, call, (parent, saga), request.cancel.clone(), run).await
+                Box::pin(self.fall_back(other, failure, call, (parent, saga), request.cancel.clone(), run))
+                    .await
             }
             (result, _) => result,
         }
     }
 
     /// What is left to do for a call that no kept result answers.
-    async fn limited(&self, through: &Through<'_>, call: Call, tally: &mut Tally) -> Result<Reply, Failure> {
+    async fn limited(&self, through: &Through<'_>, call: &Call, tally: &mut Tally) -> Result<Reply, Failure> {
         self.charge(through, &call.caller).await?;
         self.attempts(through, call, tally, &AtomicBool::new(false), None).await
     }
@@ -401,7 +403,7 @@ impl Dispatcher {
     async fn attempts(
         &self,
         through: &Through<'_>,
-        call: Call,
+        call: &Call,
         tally: &mut Tally,
         at_stake: &AtomicBool,
         scope: Option<&Scope>,
@@ -414,7 +416,7 @@ impl Dispatcher {
     async fn outcome(
         &self,
         through: &Through<'_>,
-        call: Call,
+        call: &Call,
         tally: &mut Tally,
         at_stake: &AtomicBool,
         scope: Option<&Scope>,

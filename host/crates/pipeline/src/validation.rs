@@ -33,6 +33,16 @@ impl Checks {
         if work <= IN_PLACE {
             return check();
         }
+        // Boxed, for it is rare: a future has room for the largest way through it, and is moved as a whole.
+        Box::pin(self.aside(deadline, cancel, check)).await
+    }
+
+    async fn aside<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        cancel: &CancellationToken,
+        check: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let turns = Arc::clone(&self.turns);
         let aside = async {
             let turn = turns.acquire_owned().await.expect("never closed");

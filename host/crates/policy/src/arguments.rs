@@ -47,7 +47,7 @@ pub fn bound(
         ));
     }
     sanitise(&mut value, control)?;
-    let text = value.to_string();
+    let text = serde_json::to_string(&value).expect("a value is JSON");
     if text.len() > bounds.bytes {
         return Err(Failure::new(
             FailureKind::InvalidInput,

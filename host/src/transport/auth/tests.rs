@@ -1,4 +1,8 @@
-use axum::{http::Method, response::IntoResponse};
+use axum::{
+    http::Method,
+    middleware::{self, Next},
+    response::IntoResponse,
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header, encode,
@@ -232,7 +236,7 @@ async fn tokens_by_their_hashes_and_a_file_that_changes() {
     drop(place.folder);
 }
 
-/// A server behind the layer that tells who called.
+/// A server that tells who called, to those who may call.
 fn served(settings: &AuthSettings) -> Router {
     let tell = |request: Request| async move {
         let identity = request.extensions().get::<Identity>().unwrap().clone();
@@ -245,7 +249,12 @@ fn served(settings: &AuthSettings) -> Router {
         response
     };
     let (auth, _) = opened(settings);
-    auth.guard(Router::new().route("/mcp", axum::routing::any(tell)))
+    let metadata = auth.metadata();
+    let admit = move |request: Request, next: Next| {
+        let auth = Arc::clone(&auth);
+        async move { auth.admit(request, |request| next.run(request)).await }
+    };
+    Router::new().route("/mcp", axum::routing::any(tell)).layer(middleware::from_fn(admit)).merge(metadata)
 }
 
 async fn asked(router: &Router, headers: &[(&str, &str)], body: &str) -> (StatusCode, String, String) {

@@ -12,7 +12,6 @@ use std::{
 
 use axum::{
     body::Bytes,
-    extract::Request,
     http::{
         HeaderMap, Method, StatusCode,
         header::{ACCEPT, CONTENT_TYPE},
@@ -68,16 +67,10 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// Whether a request can be one, by its head. Its body was read by then.
-    pub(crate) fn may_be(request: &Request) -> bool {
-        request.method() == Method::POST
-            && request.uri().path() == "/mcp"
-            && plain(request.headers()).is_some()
-    }
-
     /// The call that a request is, if it is such a one.
     pub(crate) fn of(server: &McpServer, head: &Parts, body: &Bytes) -> Option<Self> {
-        let tool = plain(&head.headers)?;
+        let tool =
+            plain(&head.headers).filter(|_| head.method == Method::POST && head.uri.path() == "/mcp")?;
         let Message { jsonrpc, id, method, params } = serde_json::from_slice(body).ok()?;
         let Params { name, arguments, meta } = params;
         let entry = |key: &str| meta.get([PROTOCOL_PREFIX, key].concat().as_str());

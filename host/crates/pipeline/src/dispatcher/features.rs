@@ -162,7 +162,7 @@ impl Dispatcher {
             earlier: 0,
         };
         self.charge(&through, &call.caller).await?;
-        self.outcome(&through, call, tally, &AtomicBool::new(false), None).await
+        self.outcome(&through, &call, tally, &AtomicBool::new(false), None).await
     }
 
     /// Who may have what is wanted, in the order to ask them. While skills are loaded at start, what is not there is waited for.

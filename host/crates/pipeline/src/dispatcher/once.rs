@@ -55,20 +55,20 @@ impl Dispatcher {
     pub async fn call(&self, request: Request) -> Response {
         // Answers that come before their questions count when they answer all of them.
         let early = request.given.as_ref().is_some_and(Given::is_early).then(|| request.clone());
-        let response = self.once(request).await;
+        // Boxed: it is handed on from one future to the next.
+        let response = self.once(Box::new(request)).await;
         if let (Some(Request { given: Some(given), .. }), Some(asked)) = (&early, &response.asked)
             && let Some(given) = given.clone().fits(asked)
             && let Some(again) = early
         {
-            return Box::pin(self.once(Request { given: Some(given), ..again })).await;
+            return Box::pin(self.once(Box::new(Request { given: Some(given), ..again }))).await;
         }
         response
     }
 
-    async fn once(&self, request: Request) -> Response {
+    async fn once(&self, mut request: Box<Request>) -> Response {
         let _in_flight = self.calls.token();
         let _awaited = request.parent.is_none().then(|| Awaited::one(&self.awaited));
-        let mut request = request;
         // What a saga's call holds takes its place.
         let agents_hold_sagas = self.recovery.as_ref().is_some_and(|recovery| recovery.saga_tools());
         let unwrapped = if agents_hold_sagas { agents::unwrap(&mut request) } else { Ok(()) };
@@ -85,7 +85,7 @@ impl Dispatcher {
         let id = earlier.or(request.id).unwrap_or_default();
         let correlation_id: Arc<str> = match &request.correlation_id {
             Some(given) => given.as_str().into(),
-            None => id.to_string().into(),
+            None => id.text(&mut [0; 36]).into(),
         };
         let span = tracing::info_span!(
             "call",

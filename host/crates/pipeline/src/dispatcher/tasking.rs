@@ -14,9 +14,12 @@ use crate::{
 impl Dispatcher {
     /// Wait until it is known whether there is such a tool: while its skill is loaded, at the latest for `ready_wait`.
     pub async fn ready(&self, tool: &str) {
+        if self.catalog.borrow().tools.contains_key(tool) {
+            return;
+        }
+        let (patience, never) = (self.settings.ready_wait, CancellationToken::new());
         // What came of it shows when it is called.
-        let _ =
-            admission::find(&self.catalog, tool, self.settings.ready_wait, &CancellationToken::new()).await;
+        let _ = Box::pin(admission::find(&self.catalog, tool, patience, &never)).await;
     }
 
     /// How calls of a tool may run.

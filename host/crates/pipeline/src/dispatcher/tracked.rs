@@ -269,7 +269,7 @@ impl Dispatcher {
         &self,
         through: &Through<'_>,
         tool: &str,
-        call: Call,
+        call: &Call,
         run: &mut Run,
     ) -> Result<Reply, Failure> {
         let Some(recovery) = self.recovery.as_ref().filter(|recovery| recovery.parks(through.entry)) else {
@@ -277,14 +277,13 @@ impl Dispatcher {
         };
         self.charge(through, &call.caller).await?;
         let at_stake = AtomicBool::new(false);
-        let kept = call.clone();
-        let mut dropped = Abandoned { recovery, through, tool, call: &kept, at_stake: Some(&at_stake) };
+        let mut dropped = Abandoned { recovery, through, tool, call, at_stake: Some(&at_stake) };
         let result = self.attempts(through, call, &mut run.tally, &at_stake, None).await;
         dropped.at_stake = None;
         if let Err(failure) = &result
             && effect_of(&result, &run.tally) == Effect::Unknown
         {
-            run.standing = recovery.leave(&dropped.plan(), failure).await;
+            run.standing = Box::pin(recovery.leave(&dropped.plan(), failure)).await;
         }
         result
     }

@@ -152,7 +152,7 @@ impl Work {
             if cancel.is_cancelled() {
                 return Err(cancelled());
             }
-            dispatcher.attempts(&through, call, &mut tally, &at_stake, Some(&scope)).await
+            dispatcher.attempts(&through, &call, &mut tally, &at_stake, Some(&scope)).await
         };
         let attempts = Box::pin(attempts);
         let mut result = AssertUnwindSafe(attempts).catch_unwind().await.unwrap_or_else(|_| {

@@ -452,3 +452,18 @@ impl Future for CallAttempt {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_may_make_eight_calls_in_place_before_others_have_a_turn() {
+        let calls = || poll_fn(|cx| Poll::Ready((0..1_000).take_while(|_| turn(cx).is_ready()).count()));
+        let task =
+            tokio::spawn(async move { (calls().await, tokio::task::yield_now().await, calls().await) });
+        assert_eq!(task.await.unwrap(), (8, (), 8));
+    }
+}

@@ -1,13 +1,6 @@
 //! The engine against real components.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use skillhost_core::{
     Call, CallId, Caller, ClientFeatures, ClientLink, Clock as _, FailureKind, Invoke, NoClient, NoTools,
@@ -89,27 +82,6 @@ async fn compiled_code_is_found_again() {
     assert!(load(&fixture.engine, TEXT).await.cached);
     let another = engine(2, fixture.cache.path());
     assert!(load(&another, TEXT).await.cached, "by another process too");
-}
-
-// On one thread: what the caller does not give others, they do not have.
-#[tokio::test]
-async fn who_calls_in_a_loop_lets_others_on() {
-    let fixture = fixture(2);
-    let loaded = load(&fixture.engine, TEXT).await;
-    let turns = Arc::new(AtomicU32::new(0));
-    let counted = Arc::clone(&turns);
-    let other = tokio::spawn(async move {
-        loop {
-            counted.fetch_add(1, Ordering::Relaxed);
-            tokio::task::yield_now().await;
-        }
-    });
-    let before = turns.load(Ordering::Relaxed);
-    for _ in 0..100 {
-        assert_eq!(words(&loaded).await, 2);
-    }
-    assert!(turns.load(Ordering::Relaxed) - before >= 10, "{turns:?}");
-    other.abort();
 }
 
 #[tokio::test]

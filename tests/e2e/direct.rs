@@ -142,3 +142,20 @@ fn every_answer_is_the_one_that_rmcp_gives() {
         assert_eq!(both[0], both[1], "{text:.300}");
     }
 }
+
+#[test]
+fn the_most_usual_call_does_without_rmcp() {
+    let host = samples();
+    let mut command = host.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("SKILLHOST_LOG", "info,skillhost::transport::mcp::direct=debug");
+    let server = host.server(command);
+    let text = call("text_word_count", json!({"text": "a b"})).to_string();
+    let direct = |line: &Value| line["message"] == "answered without rmcp";
+    assert_eq!(answer(server.url(), "text_word_count", &text, true).0, 200);
+    server.wait_log("a call through rmcp", |line| {
+        assert!(!direct(line), "{line}");
+        line["message"] == "call done"
+    });
+    assert_eq!(answer(server.url(), "text_word_count", &text, false).0, 200);
+    server.wait_log("a call without it", direct);
+}

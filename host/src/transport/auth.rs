@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::{
     Json, Router,
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::Request,
     http::{
         HeaderValue, StatusCode,
@@ -25,6 +25,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use skillhost_core::{Access, Caller, Clock, access::stands_for};
 
+use super::body::whole;
 use crate::config::AuthSettings;
 use claims::{OAuth, Refused};
 use sessions::Owners;
@@ -157,8 +158,9 @@ impl Auth {
         }
         if !identity.access.is_full() {
             let (parts, body) = request.into_parts();
-            let Ok(body) = to_bytes(body, self.max_request).await else {
-                return (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n").into_response();
+            let body = match whole(body, self.max_request).await {
+                Ok(body) => body,
+                Err(refusal) => return refusal,
             };
             if let Some(name) = target(&body).filter(|name| !identity.access.allows(name)) {
                 tracing::warn!(

@@ -1,5 +1,7 @@
 //! Bodies of HTTP requests: their bound, and what is wrong with one that is no message.
 
+use std::error::Error as _;
+
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
@@ -10,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt as _;
+use http_body_util::LengthLimitError;
 use rmcp::{
     ErrorData, RoleServer,
     model::{InitializeRequestParams, RequestId},
@@ -43,7 +46,17 @@ pub(crate) async fn refuse_large(length: usize, max: usize, request: Request) ->
     too_large(&format!("the request has {length} bytes"), max)
 }
 
-pub(crate) fn too_large(what: &str, max: usize) -> Response {
+/// The whole body; what is answered when it cannot be had.
+pub(crate) async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
+    to_bytes(body, max).await.map_err(|error| {
+        if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+            return too_large("the request is too large", max);
+        }
+        (StatusCode::BAD_REQUEST, "the body of the request cannot be read to its end").into_response()
+    })
+}
+
+fn too_large(what: &str, max: usize) -> Response {
     let reason = format!("{what}, at most {max} are read (`server.max_request`)");
     (StatusCode::PAYLOAD_TOO_LARGE, reason).into_response()
 }

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode},
     response::{IntoResponse as _, Response},
@@ -22,7 +22,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::{
     Auth, Direct, McpServer,
-    body::{beyond, is_json, refuse_large, reworded, too_large, worded},
+    body::{beyond, is_json, refuse_large, reworded, whole, worded},
     guard::Guard,
     linger::lend,
 };
@@ -107,8 +107,9 @@ impl Inner {
             return Box::pin(self.without_message(request)).await;
         }
         let (head, body) = request.into_parts();
-        let Ok(body) = to_bytes(body, self.max).await else {
-            return too_large("the request is too large", self.max);
+        let body = match whole(body, self.max).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
         };
         // Read by now: hyper does not see that a client is gone while there is more of its request to be read.
         self.ready(&head.headers).await;

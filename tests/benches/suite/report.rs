@@ -49,7 +49,7 @@ impl Report {
 
     /// What is promised, as far as it was measured: a row a budget.
     pub(crate) fn budgets(&self) -> Section {
-        let mut budgets = Section::new("budgets", "Budgets", &["measured", "budget", "met"]);
+        let mut budgets = Section::new("budgets", "Budgets", &["measured", "budget", "met (1) or not (0)"]);
         let of = |id: &str, row: &str, column: usize| {
             let section = self.sections.iter().find(|section| section.id == id)?;
             section.rows.iter().find(|known| known.name == row)?.values[column]

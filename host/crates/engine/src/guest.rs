@@ -163,7 +163,9 @@ impl Guests {
         park: MayPark,
         work: Work<T>,
     ) -> Running<T> {
-        let in_place = matches!(why, For::Call(_)) && sandbox.pace.in_place();
+        // Without fuel nothing but the clock ends the first slice, and one instruction that fills memory may take it dozens of milliseconds.
+        let counted = sandbox.limits.metering == Metering::Fuel;
+        let in_place = matches!(why, For::Call(_)) && counted && sandbox.pace.in_place();
         let around = Arc::clone(&self.around);
         // Both are entered where it runs: log lines are told by the call's, which traces have others below.
         let of = match &why {

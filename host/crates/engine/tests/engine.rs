@@ -139,12 +139,14 @@ async fn an_attempt_that_never_got_a_slot_did_not_start() {
     let faulty = load(&fixture.engine, FAULTY).await;
     let at_work = Arc::new(AtWork::default());
     let link: Arc<dyn ClientLink> = at_work.clone();
-    let _holder = faulty.skill.start(Call { link, ..call("cancelled", r#"{"ms":600000}"#) });
+    // It begins when it is polled.
+    let holder = tokio::spawn(faulty.skill.start(Call { link, ..call("cancelled", r#"{"ms":600000}"#) }));
     at_work.0.notified().await;
     let mut waiting = faulty.skill.start(call("echo", "{}"));
     assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
     waiting.abort();
     assert!(!waiting.await.usage.started);
+    holder.abort();
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use axum::{
+    body::to_bytes,
     http::Method,
     middleware::{self, Next},
     response::IntoResponse,

@@ -99,6 +99,7 @@ impl Direct {
     /// Make it. It is ended when nobody waits for its answer any more.
     pub(crate) async fn answer(self, server: McpServer, head: Parts) -> Response {
         let Self { id, params, meta, declared } = self;
+        tracing::debug!("answered without rmcp");
         let cancel = CancellationToken::new();
         let (ended, asked_by) = (cancel.clone(), id.clone());
         let work = async move {

@@ -132,8 +132,8 @@ impl Inner {
         }
     }
 
+    /// rmcp says what is wrong with it, or begins or ends a session: no tool is called.
     async fn without_message(&self, request: Request) -> Response {
-        self.ready(request.headers()).await;
         let ends = request.method() == Method::DELETE;
         let response = self.mcp.handle(request).await.map(Body::new);
         match response.status() {

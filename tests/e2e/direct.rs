@@ -1,8 +1,8 @@
-//! Calls that do without rmcp are answered as rmcp answers them: the same message twice, the second time with a header that says
-//! nothing and is out of the ordinary.
+//! Calls that do without rmcp are answered as rmcp answers them: the same message twice, the second time with something that says
+//! nothing and is out of the ordinary: a header, or a key.
 
 use serde_json::{Value, json};
-use skillhost_e2e::Exchange;
+use skillhost_e2e::{Client, Exchange, Host};
 
 use crate::samples;
 
@@ -32,13 +32,7 @@ fn answer(url: &str, header_name: &str, message: &str, out_of_the_ordinary: bool
         vec![("mcp-protocol-version", VERSION), ("mcp-method", "tools/call"), ("mcp-name", header_name)];
     headers.extend(out_of_the_ordinary.then_some(("accept", "*/*")));
     let mut exchange = Exchange::start("POST", url, &headers, message);
-    let messages = std::iter::from_fn(|| exchange.next_message()).map(|mut message| {
-        if let Some(usage) = message.pointer_mut("/result/_meta/skillhost~1usage") {
-            *usage = "used".into();
-        }
-        serde_json::from_str(&without_ids(&message.to_string())).expect("JSON still")
-    });
-    let messages = messages.collect();
+    let messages = std::iter::from_fn(|| exchange.next_message()).map(comparable).collect();
     (exchange.status, messages)
 }
 
@@ -64,15 +58,15 @@ fn without_ids(text: &str) -> String {
     out
 }
 
-#[test]
-fn every_answer_is_the_one_that_rmcp_gives() {
-    // Whose state is another one with each call, is off.
-    let host = samples().config("[skills.faulty]\nbreaker = \"off\"");
-    let server = host.serve();
-    let count = || call("text_word_count", json!({"text": "a b"}));
+fn count() -> Value {
+    call("text_word_count", json!({"text": "a b"}))
+}
+
+/// What is ordinary, and what is a little beside it.
+fn messages() -> Vec<Value> {
     let meta_key = |key: &str, value: Value| with(count(), "/params/_meta", key, value);
     let capable = |capabilities: Value| meta_key("io.modelcontextprotocol/clientCapabilities", capabilities);
-    let messages = [
+    vec![
         count(),
         call("faulty_echo", json!({"text": "🧀", "more": [1.5, null, {"a": 1e300}]})),
         call("faulty_content", json!({})),
@@ -118,8 +112,25 @@ fn every_answer_is_the_one_that_rmcp_gives() {
         capable(json!({"extensions": {"io.modelcontextprotocol/tasks": {}}})),
         capable(json!({"roots": 1})),
         capable(json!([])),
-    ];
-    for message in messages {
+    ]
+}
+
+/// The answer, without what no two of them share.
+fn comparable(mut message: Value) -> Value {
+    if let Some(usage) = message.pointer_mut("/result/_meta/skillhost~1usage") {
+        *usage = "used".into();
+    }
+    serde_json::from_str(&without_ids(&message.to_string())).expect("JSON still")
+}
+
+/// Whose state is another one with each call, is off.
+const SAME: &str = "[skills.faulty]\nbreaker = \"off\"";
+
+#[test]
+fn every_answer_is_the_one_that_rmcp_gives() {
+    let host = samples().config(SAME);
+    let server = host.serve();
+    for message in messages() {
         let text = message.to_string();
         let both = [false, true].map(|odd| answer(server.url(), "text_word_count", &text, odd));
         assert_eq!(both[0], both[1], "with the header of another tool: {message:.300}");
@@ -158,4 +169,69 @@ fn the_most_usual_call_does_without_rmcp() {
     });
     assert_eq!(answer(server.url(), "text_word_count", &text, false).0, 200);
     server.wait_log("a call without it", direct);
+}
+
+/// A client over stdio that has begun, whose host tells which calls do without rmcp.
+fn begun(host: &Host) -> Client {
+    let mut command = host.command(&["stdio"]);
+    command.env("SKILLHOST_LOG", "info,skillhost::transport::mcp::direct=debug");
+    let mut client = host.silent(command);
+    client.send(&count());
+    assert_eq!(client.wait(7)["result"]["isError"], false);
+    client
+}
+
+fn ended(message: &Value) -> bool {
+    message.get("result").is_some() || message.get("error").is_some()
+}
+
+#[test]
+fn the_same_over_stdio() {
+    let host = samples().config(SAME);
+    let mut client = begun(&host);
+    for message in messages() {
+        let odd = with(message.clone(), "", "odd", json!(1));
+        let both = [&message, &odd].map(|message| {
+            client.send(message);
+            comparable(client.wait_for("an answer", ended))
+        });
+        assert_eq!(both[0], both[1], "{message:.300}");
+    }
+    let direct = client.logs().iter().filter(|line| line["message"] == "answered without rmcp").count();
+    assert!(direct > 20 && direct < messages().len(), "{direct}");
+}
+
+/// What it still says when its input has ended, and how it ends.
+fn rest(mut client: Client) -> (Vec<Value>, Option<i32>) {
+    client.end_input();
+    (std::iter::from_fn(|| client.next_message()).collect(), client.close().0)
+}
+
+fn sleep(id: u64, ms: u64) -> Value {
+    with(call("faulty_sleep", json!({"ms": ms})), "", "id", json!(id))
+}
+
+#[test]
+fn a_call_over_stdio_is_given_up_without_rmcp() {
+    let host = samples();
+    let mut client = begun(&host);
+    client.send(&sleep(8, 25_000));
+    client.wait_log("the call", |line| line["message"] == "answered without rmcp");
+    client.cancel(8);
+    client.wait_log("its end", |line| line["kind"] == "cancelled");
+    assert_eq!(rest(client), (vec![], Some(0)), "nobody waits for an answer");
+}
+
+#[test]
+fn what_was_asked_is_answered_when_stdin_has_ended() {
+    let host = samples();
+    let mut client = begun(&host);
+    for id in [10, 11, 12, 12] {
+        client.send(&sleep(id, 300));
+    }
+    let (answers, code) = rest(client);
+    let mut ids: Vec<_> = answers.iter().map(|answer| answer["id"].as_u64().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!((code, ids), (Some(0), vec![10, 11, 12, 12]));
+    assert!(answers.iter().all(|answer| answer["result"]["isError"] == false), "{answers:?}");
 }

@@ -250,7 +250,12 @@ impl Host {
 
     /// An MCP client of 2026-07-28 over stdio.
     pub fn modern(&self) -> Modern {
-        Modern::stdio(Client::silent(self.command(&["stdio"]), Arc::clone(&self.root)))
+        Modern::stdio(self.silent(self.command(&["stdio"])))
+    }
+
+    /// A client over stdio of this command that says nothing by itself.
+    pub fn silent(&self, command: Command) -> Client {
+        Client::silent(command, Arc::clone(&self.root))
     }
 
     /// An MCP client over stdio of this command.

@@ -1,18 +1,19 @@
 //! Bodies of HTTP requests: their bound, and what is wrong with one that is no message.
 
-use std::error::Error as _;
+use std::{pin::pin, time::Duration};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
 use futures::StreamExt as _;
-use http_body_util::LengthLimitError;
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use rmcp::{
     ErrorData, RoleServer,
     model::{InitializeRequestParams, RequestId},
@@ -21,8 +22,15 @@ use rmcp::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use skillhost_core::text::bounded;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::refusal;
+
+/// How long a body may not go on.
+const STALL: Duration = Duration::from_secs(30);
 
 /// The bytes of a body that says it is larger than `max`.
 pub(crate) fn beyond(max: usize, headers: &HeaderMap) -> Option<usize> {
@@ -48,12 +56,81 @@ pub(crate) async fn refuse_large(length: usize, max: usize, request: Request) ->
 
 /// The whole body; what is answered when it cannot be had.
 pub(crate) async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
-    to_bytes(body, max).await.map_err(|error| {
-        if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
-            return too_large("the request is too large", max);
+    let mut body = pin!(Limited::new(body, max));
+    // Most come in one piece, which is not copied.
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
+    loop {
+        let data = match timeout(STALL, body.frame()).await {
+            Ok(None) => break,
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => {
+                return Err(too_large("the request is too large", max));
+            }
+            Ok(Some(Err(_))) => {
+                let reason = "the body of the request cannot be read to its end";
+                return Err((StatusCode::BAD_REQUEST, reason).into_response());
+            }
+            Err(_) => {
+                let reason = format!("nothing more of the request's body has come for {} s", STALL.as_secs());
+                return Err((StatusCode::REQUEST_TIMEOUT, reason).into_response());
+            }
+        };
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                let more = usize::try_from(body.size_hint().lower()).unwrap_or(max).min(max);
+                all.reserve_exact(first.len() + data.len() + more);
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
         }
-        (StatusCode::BAD_REQUEST, "the body of the request cannot be read to its end").into_response()
-    })
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// Memory for large bodies: all that are there at once have a bound, so that many clients cannot fill it together.
+pub(crate) struct Room {
+    /// In units of [`Room::UNIT`].
+    free: Semaphore,
+    max: usize,
+}
+
+impl Room {
+    const UNIT: usize = 1 << 10;
+    /// Smaller bodies are not counted: what a connection needs anyway is as much.
+    const SMALL: usize = 64 << 10;
+    /// So many of the largest bodies may be there at once.
+    const LARGEST: usize = 8;
+    /// How long a body waits until there is room.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// For bodies of at most `max` bytes each.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            free: Semaphore::new((max.div_ceil(Self::UNIT) * Self::LARGEST).min(Semaphore::MAX_PERMITS)),
+            max,
+        }
+    }
+
+    /// Room for a body of so many bytes, where it says so, kept until what is given is dropped; none for a small one. What is answered
+    /// when there is none for long.
+    pub(crate) async fn take(&self, bytes: Option<u64>) -> Result<Option<SemaphorePermit<'_>>, Response> {
+        let known = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        let bytes = known.unwrap_or(self.max).min(self.max);
+        if bytes <= Self::SMALL {
+            return Ok(None);
+        }
+        let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX);
+        match timeout(Self::PATIENCE, self.free.acquire_many(units)).await {
+            Ok(permit) => Ok(permit.ok()),
+            Err(_) => {
+                let reason =
+                    "other large requests fill the memory that there is for them; try again in a moment";
+                Err((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], reason).into_response())
+            }
+        }
+    }
 }
 
 fn too_large(what: &str, max: usize) -> Response {
@@ -151,4 +228,56 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     const JSON: &str = "application/json";
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.get(..JSON.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(JSON))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt as _, stream};
+
+    use super::*;
+
+    type Part = Result<Bytes, std::io::Error>;
+
+    fn of(parts: impl IntoIterator<Item = Part, IntoIter: Send + 'static>) -> Body {
+        Body::from_stream(stream::iter(parts))
+    }
+
+    async fn refused(body: Body, max: usize) -> StatusCode {
+        whole(body, max).await.unwrap_err().status()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_put_together() {
+        for parts in [vec![], vec!["ab"], vec!["a", "", "b"], vec!["", "a", "b", "c"]] {
+            let body = of(parts.clone().into_iter().map(|part| Ok(part.into())));
+            assert_eq!(whole(body, 3).await.unwrap(), parts.concat());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_large_or_breaks_off_or_stalls_is_refused() {
+        assert_eq!(refused(of([Ok("ab".into()), Ok("cd".into())]), 3).await, StatusCode::PAYLOAD_TOO_LARGE);
+        let broken = std::io::Error::other("gone");
+        assert_eq!(refused(of([Ok("ab".into()), Err(broken)]), 3).await, StatusCode::BAD_REQUEST);
+        let stalled =
+            Body::from_stream(stream::once(async { Part::Ok("a".into()) }).chain(stream::pending()));
+        assert_eq!(refused(stalled, 3).await, StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_share_a_bound() {
+        let room = Room::new(1 << 20);
+        let large = Some(1 << 20);
+        let mut taken = vec![];
+        for _ in 0..Room::LARGEST {
+            taken.push(room.take(large).await.unwrap().expect("it is large"));
+        }
+        assert!(room.take(Some(64 << 10)).await.unwrap().is_none());
+        assert_eq!(room.take(large).await.unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);
+        // Of unknown length: as large as may be.
+        let mut waiting = Box::pin(room.take(None));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        taken.pop();
+        assert!(waiting.await.unwrap().is_some());
+    }
 }

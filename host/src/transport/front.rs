@@ -2,12 +2,7 @@
 //!
 //! One service of our own, not a router with layers: each layer boxes what it passes on and copies what is below it, for each request.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, pin::Pin, sync::Arc};
 
 use axum::{
     Router,
@@ -16,13 +11,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
+use http_body::Body as _;
+use hyper::{body::Incoming, service::Service};
 use rmcp::transport::streamable_http_server::{StreamableHttpService, session::local::LocalSessionManager};
 use skillhost_pipeline::Dispatcher;
-use tower::{Service, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::{
     Auth, Direct, McpServer,
-    body::{beyond, is_json, refuse_large, reworded, whole, worded},
+    body::{Room, beyond, is_json, refuse_large, reworded, whole, worded},
     guard::Guard,
     linger::lend,
 };
@@ -35,6 +32,7 @@ pub(crate) struct Front(Arc<Inner>);
 pub(crate) struct Inner {
     /// Bytes of a request.
     pub(crate) max: usize,
+    pub(crate) room: Room,
     pub(crate) hosts: Guard,
     /// None where everybody may call.
     pub(crate) auth: Option<Arc<Auth>>,
@@ -51,18 +49,14 @@ impl Front {
     }
 }
 
-impl Service<Request> for Front {
+impl Service<hyper::Request<Incoming>> for Front {
     type Response = Response;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request).await) })
+        Box::pin(async move { Ok(inner.answer(request.map(Body::new)).await) })
     }
 }
 
@@ -107,6 +101,11 @@ impl Inner {
             return Box::pin(self.without_message(request)).await;
         }
         let (head, body) = request.into_parts();
+        // Until it is answered: what is read of it takes as much, and more.
+        let _room = match self.room.take(body.size_hint().upper()).await {
+            Ok(room) => room,
+            Err(refusal) => return refusal,
+        };
         let body = match whole(body, self.max).await {
             Ok(body) => body,
             Err(refusal) => return refusal,

@@ -2,14 +2,13 @@
 
 use std::{future::ready, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use axum::{
-    Router, ServiceExt as _,
+    Router,
     extract::{Request, State},
     http::StatusCode,
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    serve::ListenerExt as _,
 };
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::{net::TcpListener, time::timeout};
@@ -18,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Auth, McpServer,
     admin::{self, Admin, Token},
+    body::Room,
+    connections,
     front::{Front, Inner},
     guard::{self, Guard},
 };
@@ -96,6 +97,7 @@ pub(crate) async fn serve(
         .merge(auth.as_ref().map_or_else(Router::new, |auth| auth.metadata()));
     let front = Front::new(Inner {
         max: settings.max_request,
+        room: Room::new(settings.max_request),
         hosts: Guard::new(&settings.allowed_hosts, &settings.allowed_origins, address.ip(), open),
         auth,
         dispatcher: Arc::clone(dispatcher),
@@ -103,18 +105,10 @@ pub(crate) async fn serve(
         mcp,
         others,
     });
-    // Without this an SSE reply waits for the client's delayed acknowledgement: 42 replies a second.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
     tracing::info!(url = format!("http://{address}/mcp"), "listening");
-    let served = axum::serve(listener, front.into_make_service())
-        .with_graceful_shutdown(drained.clone().cancelled_owned());
-    let mut served = pin!(served.into_future());
+    let mut served = pin!(connections::serve(listener, front, drained.clone()));
     tokio::select! {
-        result = &mut served => return result.context("the HTTP server failed"),
+        () = &mut served => bail!("the HTTP server ended by itself"),
         () = async { stop.cancelled().await; shutdown.drain(app, ready(())).await } => {}
     }
     drained.cancel();

@@ -3,11 +3,13 @@
 pub(crate) mod admin;
 mod auth;
 mod body;
+mod connections;
 mod front;
 mod guard;
 pub(crate) mod http;
 mod linger;
 mod mcp;
+mod pipes;
 mod refusal;
 pub(crate) mod reply;
 pub(crate) mod stdio;

@@ -120,6 +120,25 @@ impl Target {
         Load { calls: latencies.len() as u64, took, latencies, cpu: processor(self.pid).saturating_sub(cpu) }
     }
 
+    /// So many callers at once: each has a connection, and all have asked before the first one reads its answer. `asked` is called in between.
+    pub(crate) fn crowd(&self, request: &Request, callers: usize, asked: impl FnOnce()) -> Load {
+        let bytes = request.http(&self.address, 1, &key());
+        let mut all: Vec<_> = (0..callers).map(|_| Connection::open(&self.address)).collect();
+        let (cpu, began) = (processor(self.pid), Instant::now());
+        for connection in &mut all {
+            connection.send(&bytes);
+        }
+        asked();
+        let latencies = all.iter_mut().map(|connection| {
+            connection.answer();
+            request.check(&connection.answer);
+            nanos(began.elapsed())
+        });
+        let latencies: Vec<_> = latencies.collect();
+        let took = began.elapsed();
+        Load { calls: callers as u64, took, latencies, cpu: processor(self.pid).saturating_sub(cpu) }
+    }
+
     /// The first page of its tools.
     pub(crate) fn list(&self) -> Value {
         let params = json!({"_meta": Request::new("", Value::Null).meta});

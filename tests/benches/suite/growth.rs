@@ -73,6 +73,9 @@ pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
         after / 1024.0
     ));
 
+    if rlimit() > CROWD + 1_000 {
+        crowd(&mut section, &serving, rounds);
+    }
     let native = Native::start();
     for (name, size) in [("1 KiB", 1 << 10), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20), ("4 MiB", 4 << 20)] {
         let request = Request::echo(ECHO, &"x".repeat(size));
@@ -98,4 +101,35 @@ pub(crate) fn run(rounds: usize, time: Duration, most: usize) -> Section {
         row(&mut section, variant.name.clone(), samples, &all[0]);
     }
     section
+}
+
+/// Callers that all ask at once.
+const CROWD: u64 = 10_000;
+
+fn crowd(section: &mut Section, serving: &Serving, rounds: usize) {
+    // Each holds an instance for that many milliseconds, so that most of them wait.
+    let request = Request::new("bench_hold", json!({"n": 50}));
+    let pid = serving.target.pid;
+    let before = memory(pid);
+    let mut most: f64 = 0.0;
+    let samples: Vec<_> = (0..rounds)
+        .map(|_| serving.target.crowd(&request, CROWD as usize, || most = most.max(memory(pid).resident)))
+        .collect();
+    let [first, last] = [0.5, 1.0].map(|part| of(&samples, |load| load.quantile(part)).unwrap_or(f64::NAN));
+    section.note(format!(
+        "{CROWD} connections that ask at once, {rounds} times: all are answered, half of them within {:.0} ms, the last one after {:.0} ms. Resident \
+         before, when all had asked, and after: {:.0}, {:.0} and {:.0} MiB.",
+        first / 1e3,
+        last / 1e3,
+        before.resident / 1024.0,
+        most / 1024.0,
+        memory(pid).resident / 1024.0
+    ));
+}
+
+/// Files that this process may have open, and a host that it starts as well.
+fn rlimit() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -38,6 +38,7 @@ pub struct Schema {
     /// Kept from the beginning where it has regular expressions, which take long.
     validator: OnceLock<Validator>,
     expansion: Expansion,
+    mentions_headers: bool,
 }
 
 /// Why a schema is refused.
@@ -114,7 +115,8 @@ impl Schema {
             return Err(SchemaError::NotObject);
         }
         let validator = if has_pattern(&value) { compiled.into() } else { OnceLock::new() };
-        Ok(Self { raw: value, validator, expansion })
+        let mentions_headers = mentions_headers(&value);
+        Ok(Self { raw: value, validator, expansion, mentions_headers })
     }
 
     fn validator(&self) -> &Validator {
@@ -125,6 +127,12 @@ impl Schema {
     #[must_use]
     pub fn raw(&self) -> &Map<String, Value> {
         self.raw.as_object().expect("nothing else is parsed")
+    }
+
+    /// Whether a part of it says that an argument is a header of HTTP as well (`x-mcp-header`).
+    #[must_use]
+    pub fn mentions_headers(&self) -> bool {
+        self.mentions_headers
     }
 
     /// How much work it is to check a value of `bytes` bytes of JSON; more for the first, for which the validator is compiled. A number
@@ -186,6 +194,16 @@ impl fmt::Debug for Schema {
 impl PartialEq for Schema {
     fn eq(&self, other: &Self) -> bool {
         self.raw == other.raw
+    }
+}
+
+fn mentions_headers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(parts) => {
+            parts.iter().any(|(key, part)| key == "x-mcp-header" || mentions_headers(part))
+        }
+        Value::Array(parts) => parts.iter().any(mentions_headers),
+        _ => false,
     }
 }
 

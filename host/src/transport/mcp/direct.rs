@@ -1,5 +1,5 @@
-//! Calls that need nothing of rmcp but its words: those of the era without sessions, over HTTP, whose client listens to nothing while
-//! they run. That is what a busy host is asked most.
+//! Calls that need nothing of rmcp but its words: those of the era without sessions whose client listens to nothing while they run.
+//! That is what a busy host is asked most.
 //!
 //! rmcp reads such a message four times over and serves it as a connection of its own, with three tasks and their channels, which
 //! costs more than the sandbox does (`docs/benchmarks`). What is read here is read once. Whatever is out of the ordinary, and whatever
@@ -22,7 +22,8 @@ use axum::{
 use rmcp::{
     ErrorData,
     model::{
-        CallToolRequestParams, ClientCapabilities, ErrorCode, RequestId, ServerJsonRpcMessage, ServerResult,
+        CallToolRequestParams, CallToolResponse, ClientCapabilities, ErrorCode, RequestId,
+        ServerJsonRpcMessage, ServerResult,
     },
 };
 use serde::Deserialize;
@@ -32,12 +33,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     McpServer,
-    link::{self, Link, Origin, PROGRESS_TOKEN, PROTOCOL_PREFIX},
+    link::{self, Link, Origin, PROGRESS_TOKEN},
     watch::{Asked, Seen},
 };
 
 const VERSION: &str = "2026-07-28";
 const METHOD: &str = "tools/call";
+/// What a request says of itself in its `_meta`.
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,73 +72,98 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// The call that a request is, if it is such a one.
+    /// The call that a line of stdin is, if it is such a one.
+    pub(crate) fn said(line: &str) -> Option<Self> {
+        Self::read(line.as_bytes())
+    }
+
+    /// The call that a request over HTTP is, if it is such a one.
     pub(crate) fn of(server: &McpServer, head: &Parts, body: &Bytes) -> Option<Self> {
         let tool =
             plain(&head.headers).filter(|_| head.method == Method::POST && head.uri.path() == "/mcp")?;
-        let Message { jsonrpc, id, method, params } = serde_json::from_slice(body).ok()?;
+        let direct = Self::read(body).filter(|direct| direct.params.name == tool)?;
+        // Whose headers say something of its arguments, too, is compared with them by rmcp.
+        let catalog = server.inner.dispatcher.catalog();
+        let entry = catalog.tools.get(tool)?;
+        (!entry.spec.input.mentions_headers()).then_some(direct)
+    }
+
+    fn read(text: &[u8]) -> Option<Self> {
+        let Message { jsonrpc, id, method, params } = serde_json::from_slice(text).ok()?;
         let Params { name, arguments, meta } = params;
-        let entry = |key: &str| meta.get([PROTOCOL_PREFIX, key].concat().as_str());
-        let declared: ClientCapabilities = match entry("clientCapabilities")? {
+        let declared: ClientCapabilities = match meta.get(CLIENT_CAPABILITIES)? {
             Value::Object(none) if none.is_empty() => ClientCapabilities::default(),
             some => serde_json::from_value(some.clone()).ok()?,
         };
         let ordinary = jsonrpc == "2.0"
             && method == METHOD
-            && name == tool
-            && entry("protocolVersion")?.as_str() == Some(VERSION)
-            && entry("logLevel").is_none()
+            && meta.get(PROTOCOL_VERSION)?.as_str() == Some(VERSION)
+            && !meta.contains_key(LOG_LEVEL)
             && !meta.contains_key(PROGRESS_TOKEN)
             && !declared.supports_tasks();
-        // Whose headers say something of its arguments, too, is compared with them by rmcp.
-        let catalog = server.inner.dispatcher.catalog();
-        let headed = |entry: &skillhost_core::Entry| entry.spec.input.raw().values().any(mentions_headers);
-        if !ordinary || catalog.tools.get(&*name).is_none_or(headed) {
-            return None;
-        }
         let mut params = CallToolRequestParams::new(name);
         params.arguments = arguments;
-        Some(Self { id, params, meta, declared })
+        ordinary.then_some(Self { id, params, meta, declared })
     }
 
-    /// Make it. It is ended when nobody waits for its answer any more.
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// Make it, and word what comes of it. `cancel`: who waits for it has given up.
+    pub(crate) async fn told(self, server: &McpServer, cancel: CancellationToken) -> ServerJsonRpcMessage {
+        let id = self.id.clone();
+        worded(self.made(server, None, cancel).await, id)
+    }
+
+    /// The same over HTTP. It is ended when nobody waits for its answer any more.
     pub(crate) async fn answer(self, server: McpServer, head: Parts) -> Response {
-        let Self { id, params, meta, declared } = self;
-        tracing::debug!("answered without rmcp");
-        let cancel = CancellationToken::new();
-        let (ended, asked_by) = (cancel.clone(), id.clone());
-        let work = async move {
-            let seen =
-                Seen { meta: &meta, headers: Some(&head.headers), version: Some(VERSION), id: &asked_by };
-            let tool = params.name.clone();
-            let asked = Asked { method: METHOD, tool: Some(&tool) };
-            let origin = Origin {
-                meta: &meta,
-                identity: head.extensions.get().cloned().unwrap_or_default(),
-                client: link::declared(Some(&declared), false),
-                stateless: true,
-                has_tasks: false,
-                cancel: cancel.clone(),
-            };
-            let link = Link::silent(cancel);
-            let work = server.answered(params, origin, link, async |request| {
-                Ok(Box::pin(server.inner.dispatcher.call(request)).await)
-            });
-            server.inner.watch.seen(asked, &seen, work).await
-        };
-        let (status, message) = match (Ending { work: Some(Box::pin(work)), ended }).await {
-            Ok(response) => {
-                (StatusCode::OK, ServerJsonRpcMessage::response(ServerResult::from(response), id))
-            }
-            Err(error) => (status(&error), ServerJsonRpcMessage::error(error, Some(id))),
-        };
-        match serde_json::to_vec(&message) {
+        let (cancel, id) = (CancellationToken::new(), self.id.clone());
+        let ended = cancel.clone();
+        let work = async move { self.made(&server, Some(&head), cancel).await };
+        let made = (Ending { work: Some(Box::pin(work)), ended }).await;
+        let status = made.as_ref().map_or_else(status, |_| StatusCode::OK);
+        match serde_json::to_vec(&worded(made, id)) {
             Ok(body) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
             Err(error) => {
                 tracing::error!(%error, "an answer cannot be written as JSON");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
+    }
+
+    async fn made(
+        self,
+        server: &McpServer,
+        head: Option<&Parts>,
+        cancel: CancellationToken,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Self { id, params, meta, declared } = self;
+        tracing::debug!("answered without rmcp");
+        let headers = head.map(|head| &head.headers);
+        let seen = Seen { meta: &meta, headers, version: Some(VERSION), id: &id };
+        let tool = params.name.clone();
+        let asked = Asked { method: METHOD, tool: Some(&tool) };
+        let origin = Origin {
+            meta: &meta,
+            identity: head.and_then(|head| head.extensions.get().cloned()).unwrap_or_default(),
+            client: link::declared(Some(&declared), false),
+            stateless: true,
+            has_tasks: false,
+            cancel: cancel.clone(),
+        };
+        let link = Link::silent(cancel);
+        let work = server.answered(params, origin, link, async |request| {
+            Ok(Box::pin(server.inner.dispatcher.call(request)).await)
+        });
+        server.inner.watch.seen(asked, &seen, work).await
+    }
+}
+
+fn worded(made: Result<CallToolResponse, ErrorData>, id: RequestId) -> ServerJsonRpcMessage {
+    match made {
+        Ok(response) => ServerJsonRpcMessage::response(ServerResult::from(response), id),
+        Err(error) => ServerJsonRpcMessage::error(error, Some(id)),
     }
 }
 
@@ -194,16 +224,5 @@ fn status(error: &ErrorData) -> StatusCode {
         | ErrorCode::HEADER_MISMATCH => StatusCode::BAD_REQUEST,
         ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
-    }
-}
-
-/// Whether a part of a schema says that an argument is a header as well.
-fn mentions_headers(schema: &Value) -> bool {
-    match schema {
-        Value::Object(parts) => {
-            parts.iter().any(|(key, part)| key == "x-mcp-header" || mentions_headers(part))
-        }
-        Value::Array(parts) => parts.iter().any(mentions_headers),
-        _ => false,
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn check(settings: &Settings) -> Result<Option<Token>, ConfigError> {
     let http = &settings.http;
     let looked = || {
         http::check(http)?;
-        Auth::open(&http.auth, (&http.listen.to_string(), http.max_request), &clock())?;
+        Auth::open(&http.auth, &http.listen.to_string(), &clock())?;
         settings.admin.token()
     };
     looked().map_err(ConfigError::Serve)

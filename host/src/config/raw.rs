@@ -103,8 +103,8 @@ pub(crate) struct Server {
     pub(crate) allowed_hosts: Option<Vec<String>>,
     /// Pages that may call, beside those of the allowed hosts: `scheme://name:port`.
     pub(crate) allowed_origins: Option<Vec<String>>,
-    /// Body of an HTTP request, 1 KiB to 1 GiB; more is answered 413. All bodies over 64 KiB that are there at once may take eight times as
-    /// much; one more waits, and is answered 503 after 10 s.
+    /// Body of an HTTP request, 1 KiB to 1 GiB; more is answered 413. All messages over 64 KiB that are there at once,
+    /// until they are answered, may take eight times as much; one more waits, and is answered 503 after 10 s.
     #[serde(serialize_with = "units::write_size")]
     #[schemars(schema_with = "size")]
     pub(crate) max_request: Option<ByteSize>,

@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use skillhost_core::{Access, Caller, Clock, access::stands_for};
 
-use super::body::whole;
+use super::body::{Room, whole};
 use crate::config::AuthSettings;
 use claims::{OAuth, Refused};
 use sessions::Owners;
@@ -60,8 +60,6 @@ pub(crate) struct Auth {
     /// The URI of this server, as authorization servers know it.
     resource: String,
     owners: Owners,
-    /// Bytes of a request.
-    max_request: usize,
 }
 
 impl Auth {
@@ -71,7 +69,7 @@ impl Auth {
     /// When a file cannot be read, or holds something else.
     pub(crate) fn open(
         settings: &AuthSettings,
-        (address, max_request): (&str, usize),
+        address: &str,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Option<Arc<Self>>> {
         if !settings.is_asked() {
@@ -92,7 +90,6 @@ impl Auth {
             scopes: scopes.collect(),
             resource,
             owners: Owners::default(),
-            max_request,
         })))
     }
 
@@ -132,6 +129,7 @@ impl Auth {
     pub(crate) async fn admit<F: Future<Output = Response>>(
         &self,
         mut request: Request,
+        room: &Room,
         next: impl FnOnce(Request) -> F,
     ) -> Response {
         let shown = match request.headers().typed_try_get::<Authorization<Bearer>>() {
@@ -158,8 +156,9 @@ impl Auth {
         }
         if !identity.access.is_full() {
             let (parts, body) = request.into_parts();
-            let body = match whole(body, self.max_request).await {
-                Ok(body) => body,
+            // Its room is taken again by who reads it for good.
+            let (body, _room) = match whole(body, room).await {
+                Ok(whole) => whole,
                 Err(refusal) => return refusal,
             };
             if let Some(name) = target(&body).filter(|name| !identity.access.allows(name)) {

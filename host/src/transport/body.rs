@@ -24,13 +24,15 @@ use serde_json::value::RawValue;
 use skillhost_core::text::bounded;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::refusal;
 
-/// How long a body may not go on.
+/// How long a body may not go on, and how long its first bytes may take.
 const STALL: Duration = Duration::from_secs(30);
+/// Bytes a second that it must have come with after that.
+const SLOWEST: u64 = 32 << 10;
 
 /// The bytes of a body that says it is larger than `max`.
 pub(crate) fn beyond(max: usize, headers: &HeaderMap) -> Option<usize> {
@@ -45,60 +47,79 @@ pub(crate) async fn refuse_large(length: usize, max: usize, request: Request) ->
     const DRAIN: usize = 256 << 20;
     let mut body = request.into_body().into_data_stream();
     let mut read = 0;
-    while let Some(Ok(chunk)) = body.next().await {
-        read += chunk.len();
-        if read > DRAIN {
-            break;
+    let drained = async {
+        while let Some(Ok(chunk)) = body.next().await {
+            read += chunk.len();
+            if read > DRAIN {
+                break;
+            }
         }
-    }
+    };
+    let _ = timeout(STALL, drained).await;
     too_large(&format!("the request has {length} bytes"), max)
 }
 
-/// The whole body; what is answered when it cannot be had.
-pub(crate) async fn whole(body: Body, max: usize) -> Result<Bytes, Response> {
-    let mut body = pin!(Limited::new(body, max));
+/// The whole body, and the room that it takes; what is answered when it cannot be had.
+pub(crate) async fn whole(body: Body, room: &Room) -> Result<(Bytes, Taken<'_>), Response> {
+    let mut body = pin!(Limited::new(body, room.max));
+    let mut taken = Taken::default();
     // Most come in one piece, which is not copied.
     let (mut first, mut all) = (Bytes::new(), Vec::new());
+    let (began, mut read) = (Instant::now(), 0);
     loop {
-        let data = match timeout(STALL, body.frame()).await {
+        let data = match timeout_at(patience(began, read), body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Ok(Some(Err(error))) if error.is::<LengthLimitError>() => {
-                return Err(too_large("the request is too large", max));
+                return Err(too_large("the request is too large", room.max));
             }
             Ok(Some(Err(_))) => {
                 let reason = "the body of the request cannot be read to its end";
                 return Err((StatusCode::BAD_REQUEST, reason).into_response());
             }
             Err(_) => {
-                let reason = format!("nothing more of the request's body has come for {} s", STALL.as_secs());
+                let reason = "the request's body has not come on for too long";
                 return Err((StatusCode::REQUEST_TIMEOUT, reason).into_response());
             }
         };
+        read += data.len();
+        room.take(&mut taken, read).await?;
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {
             if all.is_empty() {
-                let more = usize::try_from(body.size_hint().lower()).unwrap_or(max).min(max);
+                let more = usize::try_from(body.size_hint().lower()).unwrap_or(room.max).min(room.max);
                 all.reserve_exact(first.len() + data.len() + more);
                 all.extend_from_slice(&first);
             }
             all.extend_from_slice(&data);
         }
     }
-    Ok(if all.is_empty() { first } else { all.into() })
+    Ok((if all.is_empty() { first } else { all.into() }, taken))
 }
 
-/// Memory for large bodies: all that are there at once have a bound, so that many clients cannot fill it together.
+/// Until when more of a body must come, of which `read` bytes have.
+fn patience(began: Instant, read: usize) -> Instant {
+    let earned = Duration::from_secs(read as u64 / SLOWEST);
+    (Instant::now() + STALL).min(began + STALL + earned)
+}
+
+/// Memory for large bodies: all that are there at once have a bound, so that many clients cannot fill it together. Bodies take it as they
+/// come, so that who announces much and sends little is in nobody's way.
 pub(crate) struct Room {
     /// In units of [`Room::UNIT`].
     free: Semaphore,
+    /// Of one body.
     max: usize,
 }
 
+/// What a body takes of the room, until this is dropped; nothing while it is small.
+#[derive(Default)]
+pub(crate) struct Taken<'a>(Option<SemaphorePermit<'a>>);
+
 impl Room {
     const UNIT: usize = 1 << 10;
-    /// Smaller bodies are not counted: what a connection needs anyway is as much.
+    /// What each body may take uncounted: a connection needs about as much anyway.
     const SMALL: usize = 64 << 10;
     /// So many of the largest bodies may be there at once.
     const LARGEST: usize = 8;
@@ -107,29 +128,27 @@ impl Room {
 
     /// For bodies of at most `max` bytes each.
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            free: Semaphore::new((max.div_ceil(Self::UNIT) * Self::LARGEST).min(Semaphore::MAX_PERMITS)),
-            max,
-        }
+        let units = max.div_ceil(Self::UNIT) * Self::LARGEST;
+        Self { free: Semaphore::new(units.min(Semaphore::MAX_PERMITS)), max }
     }
 
-    /// Room for a body of so many bytes, where it says so, kept until what is given is dropped; none for a small one. What is answered
-    /// when there is none for long.
-    pub(crate) async fn take(&self, bytes: Option<u64>) -> Result<Option<SemaphorePermit<'_>>, Response> {
-        let known = bytes.and_then(|bytes| usize::try_from(bytes).ok());
-        let bytes = known.unwrap_or(self.max).min(self.max);
-        if bytes <= Self::SMALL {
-            return Ok(None);
+    /// Room for the first `bytes` bytes of a body. What is answered when there is none for long.
+    async fn take<'a>(&'a self, taken: &mut Taken<'a>, bytes: usize) -> Result<(), Response> {
+        let wanted = if bytes <= Self::SMALL { 0 } else { bytes.div_ceil(Self::UNIT) };
+        let missing = wanted.saturating_sub(taken.0.as_ref().map_or(0, SemaphorePermit::num_permits));
+        if missing == 0 {
+            return Ok(());
         }
-        let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX);
-        match timeout(Self::PATIENCE, self.free.acquire_many(units)).await {
-            Ok(permit) => Ok(permit.ok()),
-            Err(_) => {
-                let reason =
-                    "other large requests fill the memory that there is for them; try again in a moment";
-                Err((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], reason).into_response())
-            }
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        let Ok(Ok(more)) = timeout(Self::PATIENCE, self.free.acquire_many(missing)).await else {
+            let reason = "other large requests fill the memory that there is for them; try again in a moment";
+            return Err((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], reason).into_response());
+        };
+        match &mut taken.0 {
+            Some(permit) => permit.merge(more),
+            none => *none = Some(more),
         }
+        Ok(())
     }
 }
 
@@ -243,14 +262,16 @@ mod tests {
     }
 
     async fn refused(body: Body, max: usize) -> StatusCode {
-        whole(body, max).await.unwrap_err().status()
+        whole(body, &Room::new(max)).await.map(|_| ()).unwrap_err().status()
     }
 
     #[tokio::test]
     async fn a_body_is_put_together() {
         for parts in [vec![], vec!["ab"], vec!["a", "", "b"], vec!["", "a", "b", "c"]] {
             let body = of(parts.clone().into_iter().map(|part| Ok(part.into())));
-            assert_eq!(whole(body, 3).await.unwrap(), parts.concat());
+            let room = Room::new(3);
+            let (whole, _) = whole(body, &room).await.map_err(|_| ()).unwrap();
+            assert_eq!(whole, parts.concat());
         }
     }
 
@@ -264,20 +285,49 @@ mod tests {
         assert_eq!(refused(stalled, 3).await, StatusCode::REQUEST_TIMEOUT);
     }
 
+    /// A body of pieces of `size` bytes, with `pause` before each.
+    fn paced(pieces: usize, size: usize, pause: Duration) -> Body {
+        let piece = move |_| async move {
+            tokio::time::sleep(pause).await;
+            Part::Ok(vec![0; size].into())
+        };
+        Body::from_stream(stream::iter(0..pieces).then(piece))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_slowly_is_not_waited_for_and_who_sends_steadily_is() {
+        let second = Duration::from_secs(1);
+        assert_eq!(refused(paced(1_000, 1, 20 * second), 1 << 20).await, StatusCode::REQUEST_TIMEOUT);
+        let room = Room::new(8 << 20);
+        let (steady, _) = whole(paced(200, 40 << 10, second), &room).await.map_err(|_| ()).unwrap();
+        assert_eq!(steady.len(), 200 * (40 << 10));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn large_bodies_share_a_bound() {
-        let room = Room::new(1 << 20);
-        let large = Some(1 << 20);
+        const MAX: usize = 1 << 20;
+        let room = Room::new(MAX);
+        let large = || Body::from(vec![0; MAX]);
         let mut taken = vec![];
         for _ in 0..Room::LARGEST {
-            taken.push(room.take(large).await.unwrap().expect("it is large"));
+            taken.push(whole(large(), &room).await.map_err(|_| ()).unwrap().1);
         }
-        assert!(room.take(Some(64 << 10)).await.unwrap().is_none());
-        assert_eq!(room.take(large).await.unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);
-        // Of unknown length: as large as may be.
-        let mut waiting = Box::pin(room.take(None));
+        // Small ones are not counted, whether they tell their length or not.
+        assert!(whole(Body::from(vec![0; Room::SMALL]), &room).await.is_ok());
+        assert!(whole(of([Ok("small".into())]), &room).await.is_ok());
+        let full = whole(large(), &room).await.map(|_| ()).unwrap_err();
+        assert_eq!(full.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let mut waiting = Box::pin(whole(large(), &room));
         assert!(waiting.as_mut().now_or_never().is_none());
         taken.pop();
-        assert!(waiting.await.unwrap().is_some());
+        assert!(waiting.await.is_ok());
+        // What was announced and has not come takes nothing.
+        drop(taken);
+        let pieces =
+            stream::once(async { Part::Ok(vec![0; Room::SMALL * 2].into()) }).chain(stream::pending());
+        let mut slow = Box::pin(whole(Body::from_stream(pieces), &room));
+        assert!(slow.as_mut().now_or_never().is_none());
+        let used = MAX / Room::UNIT * Room::LARGEST - room.free.available_permits();
+        assert_eq!(used, Room::SMALL * 2 / Room::UNIT);
     }
 }

@@ -2,11 +2,15 @@
 
 use std::{
     convert::Infallible,
+    future::pending,
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     task::{Context, Poll, Wake, Waker},
     time::Duration,
@@ -14,20 +18,26 @@ use std::{
 
 use axum::response::Response;
 use futures::task::AtomicWaker;
-use hyper::{Request, body::Incoming, service::Service};
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take for the head of a request, and a connection may wait for the next one. Longer than common clients keep
-/// one that they do not use, 90 s: what is closed by both at once is a lost request.
-const IDLE: Duration = Duration::from_secs(120);
+/// How long a client may take until its first request is there, whatever of it has come.
+const FIRST: Duration = Duration::from_secs(60);
+/// How long it may take for the head of another one. Longer than load balancers keep a connection that they do not use, 600 s: a
+/// request on one that is closed by both at once is lost.
+const IDLE: Duration = Duration::from_secs(660);
 /// How often it is asked on HTTP/2 whether the client is still there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(60);
 const PONG: Duration = Duration::from_secs(20);
@@ -47,13 +57,26 @@ where
     while let Some(stream) = stop.run_until_cancelled(accepted(&listener)).await {
         let (builder, service, watcher) = (builder.clone(), service.clone(), open.watcher());
         tokio::spawn(async move {
-            // hyper bounds what a head may take, but not what it waits for its first bytes.
-            if !matches!(timeout(IDLE, stream.peek(&mut [0])).await, Ok(Ok(1))) {
-                return;
-            }
+            let begun = Arc::new(AtomicBool::new(false));
+            let told = Arc::clone(&begun);
+            let service = service_fn(move |request| {
+                told.store(true, Relaxed);
+                service.call(request)
+            });
             let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
-            if let Err(error) = Again::new(served).await {
-                tracing::trace!(error, "a connection ended");
+            // hyper bounds what a head may take, but not how long it waits for the bytes that tell HTTP/1 from HTTP/2.
+            let silent = async {
+                sleep(FIRST).await;
+                if begun.load(Relaxed) {
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = Again::new(served) => if let Err(error) = ended {
+                    tracing::trace!(error, "a connection ended");
+                },
+                () = silent => tracing::debug!("a connection without a request is closed"),
             }
         });
     }
@@ -137,7 +160,8 @@ impl<F: Future> Future for Again<F> {
         bell.task.register(cx.waker());
         bell.polled.store(true, SeqCst);
         for _ in 0..Self::MOST {
-            bell.rung.store(false, SeqCst);
+            // Not a store: whoever has rung meanwhile, and woken nobody, must be seen by the poll that follows, with what it rang for.
+            bell.rung.swap(false, SeqCst);
             if let Poll::Ready(output) = inner.as_mut().poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(output);
             }
@@ -155,12 +179,8 @@ impl<F: Future> Future for Again<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::poll_fn,
-        sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    };
+    use std::{future::poll_fn, sync::atomic::AtomicUsize};
 
-    use hyper::service::service_fn;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         sync::mpsc,
@@ -242,7 +262,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn connections_that_say_nothing_are_closed() {
-        for nothing in ["", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: x\r\n"] {
+        for nothing in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: x\r\n"]
+        {
             assert_eq!(read_after(nothing).await, "", "{nothing:?}");
         }
         // Also after an answer.

@@ -11,7 +11,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode},
     response::{IntoResponse as _, Response},
 };
-use http_body::Body as _;
 use hyper::{body::Incoming, service::Service};
 use rmcp::transport::streamable_http_server::{StreamableHttpService, session::local::LocalSessionManager};
 use skillhost_pipeline::Dispatcher;
@@ -90,7 +89,7 @@ impl Inner {
         }
         match &self.auth {
             // Outside of all that reads a body: who may not call fills no memory.
-            Some(auth) => Box::pin(auth.admit(request, |request| self.asked(request))).await,
+            Some(auth) => Box::pin(auth.admit(request, &self.room, |request| self.asked(request))).await,
             None => self.asked(request).await,
         }
     }
@@ -101,13 +100,9 @@ impl Inner {
             return Box::pin(self.without_message(request)).await;
         }
         let (head, body) = request.into_parts();
-        // Until it is answered: what is read of it takes as much, and more.
-        let _room = match self.room.take(body.size_hint().upper()).await {
-            Ok(room) => room,
-            Err(refusal) => return refusal,
-        };
-        let body = match whole(body, self.max).await {
-            Ok(body) => body,
+        // Its room is held until it is answered, or the stream of its answer begins: what is made of it takes as much, and more.
+        let (body, _room) = match whole(body, &self.room).await {
+            Ok(whole) => whole,
             Err(refusal) => return refusal,
         };
         // Read by now: hyper does not see that a client is gone while there is more of its request to be read.

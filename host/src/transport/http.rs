@@ -90,7 +90,7 @@ pub(crate) async fn serve(
     let token = admin.as_ref().map(|(_, token)| token.clone());
     // A probe asks by an address that nobody has configured; the others judge for themselves.
     let open = vec![admin::LIVENESS, admin::READINESS, admin::ALL, admin::METRICS];
-    let auth = Auth::open(&settings.auth, (&address.to_string(), settings.max_request), &app::clock())?;
+    let auth = Auth::open(&settings.auth, &address.to_string(), &app::clock())?;
     let others = watched(&app.health, settings.open, address, token)
         .merge(admin::probes(&app.health))
         .merge(admin.map_or_else(Router::new, |(admin, token)| admin.guarded(&token)))

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, fstat},
+    fs::{FileType, fstat, fstatfs},
     net::{RecvFlags, SendFlags, recv, send},
 };
 use tokio::{
@@ -46,10 +46,12 @@ pub(super) fn stdout() -> Output {
     }
 }
 
-/// None where it is a file or a terminal.
+/// None where it is a file, a terminal, or a pipe with a name.
 fn ready_input(fd: BorrowedFd<'_>) -> io::Result<Option<Input>> {
     Ok(match kind(fd)? {
-        FileType::Fifo => Some(Box::pin(pipe::OpenOptions::new().open_receiver(again(fd))?)),
+        FileType::Fifo if is_nameless(fd)? => {
+            Some(Box::pin(pipe::OpenOptions::new().open_receiver(again(fd))?))
+        }
         FileType::Socket => Some(Box::pin(Socket::new(fd, Interest::READABLE)?)),
         _ => None,
     })
@@ -57,7 +59,9 @@ fn ready_input(fd: BorrowedFd<'_>) -> io::Result<Option<Input>> {
 
 fn ready_output(fd: BorrowedFd<'_>) -> io::Result<Option<Output>> {
     Ok(match kind(fd)? {
-        FileType::Fifo => Some(Box::pin(pipe::OpenOptions::new().open_sender(again(fd))?)),
+        FileType::Fifo if is_nameless(fd)? => {
+            Some(Box::pin(pipe::OpenOptions::new().open_sender(again(fd))?))
+        }
         FileType::Socket => Some(Box::pin(Socket::new(fd, Interest::WRITABLE)?)),
         _ => None,
     })
@@ -65,6 +69,13 @@ fn ready_output(fd: BorrowedFd<'_>) -> io::Result<Option<Output>> {
 
 fn kind(fd: BorrowedFd<'_>) -> io::Result<FileType> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode))
+}
+
+/// Whoever opens a pipe with a name whose writers are gone already is not told that they are.
+fn is_nameless(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    /// The file system of pipes without a name, of Linux.
+    const PIPEFS: u64 = 0x5049_5045;
+    Ok(u64::try_from(fstatfs(fd)?.f_type).is_ok_and(|kind| kind == PIPEFS))
 }
 
 /// Where Linux opens the same pipe once more. Elsewhere there is no such path, and threads read and write.
@@ -95,6 +106,10 @@ impl AsyncRead for Socket {
             let read = ready.try_io(|fd| Ok(recv(fd, into, RecvFlags::DONTWAIT)?.0));
             match read {
                 Ok(Ok(read)) => {
+                    // There was no more: nobody has to ask again to be told so.
+                    if read > 0 && read < buffer.remaining() {
+                        ready.clear_ready();
+                    }
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
                 }
@@ -132,7 +147,7 @@ impl AsyncWrite for Socket {
 mod tests {
     use std::os::unix::net::UnixStream;
 
-    use rustix::fs::{OFlags, fcntl_getfl};
+    use rustix::fs::{Mode, OFlags, fcntl_getfl};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -174,6 +189,16 @@ mod tests {
     async fn sockets_tell_that_they_are_ready() {
         let ((input, far_in), (output, far_out)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
         carries((input.as_fd(), far_in), (output.as_fd(), far_out)).await;
+    }
+
+    #[tokio::test]
+    async fn pipes_with_a_name_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let both = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        assert!(ready_input(both.as_fd()).unwrap().is_none());
+        assert!(ready_output(both.as_fd()).unwrap().is_none());
     }
 
     #[tokio::test]

@@ -15,7 +15,8 @@ use futures::{SinkExt, StreamExt as _};
 use rmcp::{
     ErrorData, RoleServer, ServiceExt as _,
     model::{
-        ClientNotification, ClientRequest, JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId,
+        ClientNotification, ClientRequest, JsonRpcError, JsonRpcMessage, JsonRpcNotification, JsonRpcRequest,
+        RequestId,
     },
     service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage},
     transport::Transport,
@@ -45,10 +46,10 @@ const MAX_LINE: usize = 64 << 20;
 
 /// Serve one client until stdin ends, or `stop` is cancelled; either way calls in flight are let end.
 pub(crate) async fn serve(app: &App, shutdown: &Shutdown, stop: CancellationToken) -> anyhow::Result<()> {
-    let (closed, drained) = (CancellationToken::new(), CancellationToken::new());
+    let ends = Ends::default();
     let owed = watch::Sender::new(HashMap::new());
     let mut answered = owed.subscribe();
-    let serving = served(app, closed.clone(), drained.clone(), owed);
+    let serving = served(app, ends.clone(), owed);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         // It failed, or the client said nothing at all, or went away altogether.
@@ -59,42 +60,67 @@ pub(crate) async fn serve(app: &App, shutdown: &Shutdown, stop: CancellationToke
             return Ok(());
         }
         () = stop.cancelled() => shutdown.drain(app, ready(())).await,
-        () = closed.cancelled() => {
+        () = ends.closed.cancelled() => {
             tracing::info!("stdin has ended");
             // What was read by then is answered, and not refused, also when its skill is still being loaded.
             let answered = async { drop(answered.wait_for(HashMap::is_empty).await) };
             shutdown.drain(app, answered).await;
         }
     }
-    // rmcp writes its own before it ends.
-    let directly = |owed: &HashMap<_, Option<_>>| owed.values().all(Option::is_none);
+    // rmcp writes its own before it ends, and refuses what comes now.
+    ends.draining.cancel();
+    let directly = |owed: &HashMap<_, Waits>| owed.values().all(|waits| waits.directly.is_none());
     let written = timeout(FLUSH, answered.wait_for(directly)).await.is_ok();
-    drained.cancel();
-    match timeout(FLUSH, serving).await {
-        Ok(ended) if written => ended,
-        Ok(_) | Err(_) => {
-            tracing::warn!("stdout is not read: the last answers are left unwritten");
-            Ok(())
-        }
+    ends.drained.cancel();
+    let ended = timeout(FLUSH, serving).await;
+    if !written || ended.is_err() {
+        tracing::warn!("stdout is not read: the last answers are left unwritten");
     }
+    ended.unwrap_or(Ok(()))
 }
 
-/// Requests that were read and are not answered, with what ends those that are answered without rmcp.
-type Owed = watch::Sender<HashMap<RequestId, Option<CancellationToken>>>;
-
-async fn served(
-    app: &App,
+/// How it comes to an end, step by step.
+#[derive(Clone, Default)]
+struct Ends {
+    /// stdin has ended though somebody still reads stdout.
     closed: CancellationToken,
+    /// No call is made any more.
+    draining: CancellationToken,
+    /// There is nothing left to answer.
     drained: CancellationToken,
-    owed: Owed,
-) -> anyhow::Result<()> {
+}
+
+/// Requests that were read and are not answered.
+type Owed = watch::Sender<HashMap<RequestId, Waits>>;
+
+/// Those of one id, of which a client should have one at a time.
+#[derive(Default)]
+struct Waits {
+    times: usize,
+    /// Ends the one that is answered without rmcp.
+    directly: Option<CancellationToken>,
+}
+
+/// One of this id is answered.
+fn settle(owed: &Owed, id: &RequestId) {
+    owed.send_if_modified(|owed| {
+        let Some(waits) = owed.get_mut(id) else { return false };
+        waits.times -= 1;
+        if waits.times == 0 {
+            owed.remove(id);
+        }
+        true
+    });
+}
+
+async fn served(app: &App, ends: Ends, owed: Owed) -> anyhow::Result<()> {
+    let drained = ends.drained.clone();
     let (server, gone) = (McpServer::start(app), CancellationToken::new());
     let transport = Lines {
         begun: false,
         server: server.another(),
         gone: gone.drop_guard(),
-        closed,
-        drained: drained.clone(),
+        ends,
         owed,
         input: FramedRead::new(pipes::stdin(), Codec(LinesCodec::new_with_max_length(MAX_LINE))),
         output: Arc::new(Mutex::new(FramedWrite::new(pipes::stdout(), LinesCodec::new()))),
@@ -125,10 +151,7 @@ struct Lines {
     /// For what is answered without rmcp, which is ended when rmcp lets go of this.
     server: McpServer,
     gone: DropGuard,
-    /// Cancelled when stdin has ended though somebody still reads stdout.
-    closed: CancellationToken,
-    /// Cancelled when there is nothing left to answer.
-    drained: CancellationToken,
+    ends: Ends,
     owed: Owed,
     input: FramedRead<Input, Codec>,
     output: Arc<Mutex<FramedWrite<Output, LinesCodec>>>,
@@ -169,7 +192,7 @@ impl Lines {
                 ..
             }) => {}
             JsonRpcMessage::Request(request) => {
-                self.owed.send_if_modified(|owed| owed.insert(request.id.clone(), None).is_none());
+                self.owed.send_modify(|owed| owed.entry(request.id.clone()).or_default().times += 1);
             }
             JsonRpcMessage::Notification(JsonRpcNotification {
                 notification: ClientNotification::CancelledNotification(given_up),
@@ -181,7 +204,7 @@ impl Lines {
                     ended = owed.remove(id);
                     ended.is_some()
                 });
-                if let Some(cancel) = ended.flatten() {
+                if let Some(cancel) = ended.and_then(|waits| waits.directly) {
                     cancel.cancel();
                 }
             }
@@ -192,11 +215,17 @@ impl Lines {
     /// Answer a line without rmcp, if that can be.
     fn directly(&self, line: &str) -> bool {
         // It is rmcp's to say with what a client may begin.
-        let Some(direct) = Some(line).filter(|_| self.begun).and_then(Direct::said) else { return false };
+        if !self.begun || self.ends.draining.is_cancelled() {
+            return false;
+        }
+        let Some(direct) = Direct::said(line) else { return false };
         let (id, cancel) = (direct.id().clone(), self.gone.token().child_token());
         // Of two by the same id rmcp answers the second.
-        let is_new = self.owed.send_if_modified(|owed| match owed.entry(id) {
-            Entry::Vacant(place) => place.insert(Some(cancel.clone())).is_some(),
+        let is_new = self.owed.send_if_modified(|owed| match owed.entry(id.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(Waits { times: 1, directly: Some(cancel.clone()) });
+                true
+            }
             Entry::Occupied(_) => false,
         });
         if is_new {
@@ -204,34 +233,25 @@ impl Lines {
             tokio::spawn(async move {
                 let answer = direct.told(&server, cancel.clone()).await;
                 // Who has given up is not answered.
-                if !cancel.is_cancelled()
-                    && let Err(error) = write(&output, &owed, answer).await
-                {
+                if cancel.is_cancelled() {
+                    return;
+                }
+                if let Err(error) = write(&output, &answer).await {
                     tracing::debug!(%error, "an answer cannot be written");
                 }
+                settle(&owed, &id);
             });
         }
         is_new
     }
 }
 
-/// Write a message; what it answers is not owed any more.
 async fn write(
     output: &Mutex<FramedWrite<Output, LinesCodec>>,
-    owed: &Owed,
-    message: TxJsonRpcMessage<RoleServer>,
+    message: &TxJsonRpcMessage<RoleServer>,
 ) -> io::Result<()> {
-    let line = serde_json::to_string(&message)?;
-    output.lock().await.send(line).await.map_err(io::Error::other)?;
-    let answered = match &message {
-        JsonRpcMessage::Response(response) => Some(&response.id),
-        JsonRpcMessage::Error(error) => error.id.as_ref(),
-        _ => None,
-    };
-    if let Some(id) = answered {
-        owed.send_if_modified(|owed| owed.remove(id).is_some());
-    }
-    Ok(())
+    let line = serde_json::to_string(message)?;
+    output.lock().await.send(line).await.map_err(io::Error::other)
 }
 
 impl Transport<RoleServer> for Lines {
@@ -242,15 +262,23 @@ impl Transport<RoleServer> for Lines {
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let (output, owed) = (Arc::clone(&self.output), self.owed.clone());
-        async move { write(&output, &owed, message).await }
+        async move {
+            write(&output, &message).await?;
+            match &message {
+                JsonRpcMessage::Response(response) => settle(&owed, &response.id),
+                JsonRpcMessage::Error(JsonRpcError { id: Some(id), .. }) => settle(&owed, id),
+                _ => {}
+            }
+            Ok(())
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             let Some(next) = self.input.next().await else {
                 if reader_is_there() {
-                    self.closed.cancel();
-                    self.drained.cancelled().await;
+                    self.ends.closed.cancel();
+                    self.ends.drained.cancelled().await;
                 }
                 return None;
             };
@@ -283,7 +311,10 @@ impl Transport<RoleServer> for Lines {
             if let Some((id, error)) = answer {
                 // On its own: rmcp drops this future whenever something else is ready first, and an answer
                 // that was awaited here would be lost with it.
-                tokio::spawn(self.send(TxJsonRpcMessage::<RoleServer>::error(error, id)));
+                let output = Arc::clone(&self.output);
+                tokio::spawn(async move {
+                    write(&output, &TxJsonRpcMessage::<RoleServer>::error(error, id)).await
+                });
             }
         }
     }

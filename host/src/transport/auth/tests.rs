@@ -89,7 +89,7 @@ impl Hand {
 fn opened(settings: &AuthSettings) -> (Arc<Auth>, Arc<Hand>) {
     let hand = Arc::new(Hand::default());
     let clock: Arc<dyn Clock> = Arc::clone(&hand) as _;
-    (Auth::open(settings, ("127.0.0.1:1", 1 << 20), &clock).unwrap().unwrap(), hand)
+    (Auth::open(settings, "127.0.0.1:1", &clock).unwrap().unwrap(), hand)
 }
 
 fn claims() -> Value {
@@ -253,7 +253,7 @@ fn served(settings: &AuthSettings) -> Router {
     let metadata = auth.metadata();
     let admit = move |request: Request, next: Next| {
         let auth = Arc::clone(&auth);
-        async move { auth.admit(request, |request| next.run(request)).await }
+        async move { auth.admit(request, &Room::new(1 << 20), |request| next.run(request)).await }
     };
     Router::new().route("/mcp", axum::routing::any(tell)).layer(middleware::from_fn(admit)).merge(metadata)
 }

@@ -197,7 +197,8 @@ fn the_same_over_stdio() {
         });
         assert_eq!(both[0], both[1], "{message:.300}");
     }
-    let direct = client.logs().iter().filter(|line| line["message"] == "answered without rmcp").count();
+    let (_, logs) = client.close();
+    let direct = logs.iter().filter(|line| line["message"] == "answered without rmcp").count();
     assert!(direct > 20 && direct < messages().len(), "{direct}");
 }
 

@@ -147,7 +147,9 @@ fn a_durable_call_recovers_when_its_skill_is_mended_with_no_hand_laid_on() {
     host.put("same.wasm", &faulty("mended"));
     let recovered =
         eventually(|| Some(status(&mut client, &id)).filter(|status| status["state"] == "recovered"));
-    assert_eq!((&recovered["attempts"], &recovered["result"]["is_error"]), (&json!(2), &json!(false)));
+    // Of both hosts one that has the old version still may have been the first to try.
+    let attempts = recovered["attempts"].as_u64();
+    assert!(matches!(attempts, Some(2 | 3)) && recovered["result"]["is_error"] == false, "{recovered}");
     assert_eq!(effects(&host), [format!("a {id}")]);
     let result = client.call("call_status", json!({"id": id}));
     assert_eq!(result["content"][1]["text"], "a true", "the secret reached the tool: {result}");

@@ -52,7 +52,7 @@ fn two_hundred_calls_in_flight_are_all_answered() {
     let host = crate::samples().own_data().config(QUIET);
     let server = host.serve();
     let client = Modern::http(&server);
-    let calls = in_flight(&server, CALLS, |_| json!({"name": "faulty_sleep", "arguments": {"ms": 700}}));
+    let calls = in_flight(&server, CALLS, |_| json!({"name": "faulty_sleep", "arguments": {"ms": 1_500}}));
     terminate(&server);
     // Who asks now is told, and told where to go; who asks for calls is told when to come back.
     eventually(|| (get(&server, "/health/readiness").0 == 503).then_some(()));

@@ -73,6 +73,8 @@ pub enum CompileError {
 
 /// Exit code of the child for a component that is refused.
 const REFUSED: i32 = 3;
+/// Exit code of the child that ran out of memory, and was told so instead of being ended.
+const OUT_OF_MEMORY: i32 = 4;
 
 impl Compiler {
     /// The code of `component`.
@@ -190,7 +192,8 @@ pub fn compile_one(
         Err(message) => {
             // Nobody may be listening any more; the exit code still tells.
             let _ = errors.write_all(message.as_bytes());
-            REFUSED
+            // As wasmtime 48 and the standard library word an allocation that failed.
+            if message.ends_with("out of memory") { OUT_OF_MEMORY } else { REFUSED }
         }
     }
 }

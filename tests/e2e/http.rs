@@ -1,5 +1,8 @@
 //! MCP over HTTP: who may ask, what is refused, and both eras.
 
+use http_body_util::BodyExt as _;
+use hyper::{Request, body::Bytes, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use crate::samples;
@@ -80,6 +83,40 @@ fn what_is_refused_by_its_head_is_answered_however_long_its_body_is() {
         assert_eq!(post(&server.url().replace("/mcp", "//mcp"), &[], &body).status, 404);
         assert_eq!(post(server.url(), &[("origin", "https://elsewhere.example")], &body).status, 403);
     }
+}
+
+#[tokio::test]
+async fn http2_answers_too_and_a_head_without_a_body() {
+    let host = samples();
+    let server = tokio::task::spawn_blocking(move || host.serve()).await.unwrap();
+    let address = server.url().trim_start_matches("http://").trim_end_matches("/mcp").to_owned();
+    let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut send = async |request: Request<String>| {
+        let response = sender.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        (head.status.as_u16(), body.collect().await.unwrap().to_bytes())
+    };
+    let alive = |method| {
+        let request = Request::builder().method(method).uri(format!("http://{address}/health/liveness"));
+        request.body(String::new()).unwrap()
+    };
+    let (status, body) = send(alive("GET")).await;
+    assert!(status == 200 && !body.is_empty(), "{status}");
+    assert_eq!(send(alive("HEAD")).await, (200, Bytes::new()));
+    let request = Request::post(server.url())
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "text_word_count");
+    let body = modern("tools/call", json!({"name": "text_word_count", "arguments": {"text": "a b"}}));
+    let (status, body) = send(request.body(body).unwrap()).await;
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &answer["result"]["structuredContent"]["words"]), (200, &json!(2)), "{answer}");
+    drop(tokio::task::spawn_blocking(move || drop(server)));
 }
 
 #[test]

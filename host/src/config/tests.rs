@@ -24,6 +24,8 @@ fn errors_say_where_and_what_to_write() {
         "[server]\ndata = \"/x\"\n[defaults]\ntimeout = \"0s\"",
         "[server]\ndata = \"/x\"\n[skills.my_skill]\n",
         "[server]\ndata = \"/x\"\n[skills.a]\nmemory = \"1GiB\"",
+        "[server]\ndata = \"/x\"\n[skills.a]\nmetering = \"time\"\nfuel = 1",
+        "[server]\ndata = \"/x\"\n[skills.a]\nmetering = \"time\"\n[skills.a.tools.b]\nfuel = 1",
         "[server]\ndata = \"/x\"\nlisten = \"nonsense\"",
         "[engine]\ninstances = 0\n[server]\ndata = \"/x\"",
         "[skills.text]\nqqqqqqqqqqqqqqq = 1",

@@ -72,6 +72,7 @@ mod schema;
 pub mod secrets;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod text;
 mod tool;
 pub mod undo;
 

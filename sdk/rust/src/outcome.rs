@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::ask::Pause;
 use crate::reply::to_json;
+use crate::text;
 use crate::types::{ContentBlock, Failure, InputRequired, Outcome, Reply};
 
 /// What a tool's function may return, bare, in a `Result<_, Failure>`, or in a `Result<_, Pause>` when it asks.
@@ -53,13 +54,15 @@ impl IntoOutcome for InputRequired {
 
 impl<T: Serialize + JsonSchema> IntoOutcome for T {
     fn into_outcome(self) -> Outcome {
+        if let Some(text) = text::of(&self) {
+            return Reply::text(text).into();
+        }
         let json = to_json(&self);
         // The value decides, not its schema: making the schema anew at each call would cost more than the
         // call of a small tool. The two agree, as only objects have an output schema.
         match json.as_bytes().first() {
             Some(b'{') => Reply { structured: Some(json), ..Reply::default() },
             Some(b'n') => Reply::default(),
-            Some(b'"') => Reply::text(serde_json::from_str::<String>(&json).unwrap_or(json)),
             _ => Reply::text(json),
         }
         .into()

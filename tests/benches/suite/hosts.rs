@@ -28,9 +28,14 @@ impl Serving {
     }
 
     pub(crate) fn of(host: Host) -> Self {
-        let mut command = host.command(&["serve", "--listen", "127.0.0.1:0"]);
         // It says where it listens.
-        command.env("SKILLHOST_LOG", "error,skillhost::transport::http=info");
+        Self::logging(host, "error,skillhost::transport::http=info")
+    }
+
+    /// A host that says so much in its log.
+    pub(crate) fn logging(host: Host, level: &str) -> Self {
+        let mut command = host.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("SKILLHOST_LOG", level);
         let server = host.server(command);
         let target = Target::new(server.url(), server.id());
         // It waits until all skills are loaded.

@@ -1,4 +1,4 @@
-//! (i) What telemetry costs: hosts that tell nothing, keep metrics, and trace.
+//! (i) What telemetry costs: hosts that tell nothing, keep metrics, write their log, and trace.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use skillhost_e2e::{Web, response};
 
 use crate::{
     client::Request,
-    hosts::Serving,
+    hosts::{Serving, bench_host},
     measure::{Load, Variant, interleaved, of, ratio},
     native::ECHO,
     report::Section,
@@ -17,7 +17,7 @@ pub(crate) fn run(rounds: usize, time: Duration) -> Section {
         Section::new("i", "Telemetry, over 8 connections", &["calls/s", "ratio", "ratio of CPU a call"]);
     let collector = Web::start(|_| response("200 OK", &["content-type: application/x-protobuf"], b""));
     let otlp = |sample: f64| format!("otlp = \"http://{}\"\nsample = {sample}\n", collector.address());
-    let hosts: Vec<_> = [
+    let mut hosts: Vec<_> = [
         ("nothing", "metrics = false\n".to_owned()),
         ("metrics", String::new()),
         ("metrics, 1 in 100 traced", otlp(0.01)),
@@ -25,8 +25,9 @@ pub(crate) fn run(rounds: usize, time: Duration) -> Section {
         ("metrics, all traced", otlp(1.0)),
     ]
     .into_iter()
-    .map(|(name, config)| (name, Serving::start(&format!("[log]\nlevel = \"warn\"\n[telemetry]\n{config}"))))
+    .map(|(name, config)| (name, Serving::start(&format!("[telemetry]\n{config}"))))
     .collect();
+    hosts.push(("metrics, and a log as by default", Serving::logging(bench_host(""), "info")));
     let request = Request::echo(ECHO, "a b");
     let mut variants: Vec<_> = hosts
         .iter()

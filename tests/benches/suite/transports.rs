@@ -26,14 +26,18 @@ pub(crate) fn run(rounds: usize, time: Duration) -> Section {
         Section::new("b", "One call of an echo: native rmcp against a fresh sandbox each call", &COLUMNS);
     let request = Request::echo(ECHO, "a b");
     let (native, serving) = (Native::start(), Serving::start(""));
+    let reused = Serving::start("[skills.bench]\nreuse_calls = 1000\n");
     for connections in [1, 8, 32] {
-        let mut both = [
+        let mut all = [
             Variant::new("native", || native.target.load(&request, connections, time)),
             Variant::new("skillhost", || serving.target.load(&request, connections, time)),
+            Variant::new("reused", || reused.target.load(&request, connections, time)),
         ];
-        row(&mut section, format!("HTTP, {connections} connections"), &interleaved(rounds, &mut both));
+        let [native, ours, reused] = &interleaved(rounds, &mut all)[..] else { unreachable!("of three") };
+        row(&mut section, format!("HTTP, {connections} connections"), native, ours);
+        row(&mut section, format!("HTTP, {connections} connections, instances reused"), native, reused);
     }
-    drop((native, serving));
+    drop((native, serving, reused));
     let mut native = Pipes::start(native::command("stdio"));
     let host = bench_host("");
     let mut ours = Pipes::start(host.command(&["stdio"]));
@@ -42,14 +46,13 @@ pub(crate) fn run(rounds: usize, time: Duration) -> Section {
             Variant::new("native", || native.load(&request, in_flight, time)),
             Variant::new("skillhost", || ours.load(&request, in_flight, time)),
         ];
-        let all = interleaved(rounds, &mut both);
-        row(&mut section, format!("stdio, {in_flight} in flight"), &all);
+        let [native, ours] = &interleaved(rounds, &mut both)[..] else { unreachable!("of two") };
+        row(&mut section, format!("stdio, {in_flight} in flight"), native, ours);
     }
     section
 }
 
-fn row(section: &mut Section, name: String, all: &[Vec<Load>]) {
-    let [native, ours] = all else { unreachable!("two were measured") };
+fn row(section: &mut Section, name: String, native: &[Load], ours: &[Load]) {
     section.row(
         name,
         [

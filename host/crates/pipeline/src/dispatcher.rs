@@ -192,10 +192,16 @@ impl Dispatcher {
         let admission = skillhost_telemetry::span!("admission");
         // 1. Find the tool. Nothing else makes sense without it. A skill that still compiles is waited
         //    for, briefly, since clients call right after they connect.
-        let mut entry =
-            admission::find(&self.catalog, &request.tool, self.settings.ready_wait, &request.cancel)
-                .instrument(admission.clone())
-                .await?;
+        let mut entry = match run.found.take() {
+            Some(entry) => entry,
+            None => {
+                let (tool, patience) = (&request.tool, self.settings.ready_wait);
+                let found = admission::find(&self.catalog, tool, patience, &request.cancel);
+                let entry = found.instrument(admission.clone()).await?;
+                Span::current().record("skill", entry.skill.as_str());
+                entry
+            }
+        };
         let name: Arc<str> = entry.spec.name.as_str().into();
         if let Some(began) = run.began {
             let labels = ToolLabels::new(entry.skill.shared(), Arc::clone(&name));
@@ -208,7 +214,6 @@ impl Dispatcher {
         if let Some((digest, version)) = request.resume.as_mut().and_then(|resume| resume.version.take()) {
             (entry.digest, entry.invoke) = (digest, version);
         }
-        Span::current().record("skill", entry.skill.as_str());
         let now = self.clock.now();
         let known = |name: &SkillName| self.catalog.borrow().skills.contains_key(name);
         let skill = self.registry.of(&entry, now, known);

@@ -159,6 +159,7 @@ const RUST_SDK: Files = files!(
     "src/testing/client.rs",
     "src/testing/imports.rs",
     "src/testing/tests.rs",
+    "src/text.rs",
     "src/tool.rs",
     "src/tool/tests.rs",
     "src/undo.rs",

@@ -234,7 +234,8 @@ table! {
         /// Tools are named `skill_tool`, or just `tool`.
         mount: Option<Mount>,
         /// What bounds how long its calls compute, beside their timeout: "fuel" counts instructions, ends a call at the same one on any
-        /// machine and tells what it used; with "time" only the clock does, and code is faster, that of interpreters by a quarter.
+        /// machine and tells what it used; with "time" only the clock does, `fuel` may not stand beside it, and code is faster, that of
+        /// interpreters by a quarter.
         #[serde(skip_serializing_if = "Option::is_none")]
         metering: Option<Metering>,
         /// Calls that one instance may serve, one after the other, up to 1,000,000, of tools that declare that they bear it. What

@@ -43,10 +43,19 @@ pub(super) fn settings(
         )?,
         reuse_age: time(&key("reuse_age"), own.reuse_age.or(Some(built_in.reuse_age)))?,
     };
+    let bounded_by_fuel = |table: &str, own: &Bounds| match (whole.metering, own.fuel) {
+        (Metering::Time, Some(_)) => {
+            let problem = "has no effect: with `metering = \"time\"` no fuel is counted; remove one of both";
+            Err(ConfigError::value(format!("{table}.fuel"), problem))
+        }
+        _ => Ok(()),
+    };
+    bounded_by_fuel(table, &own.bounds())?;
     let tools = own.tools.iter().map(|(name, tool)| {
         let table = format!("{table}.tools.{name}");
         ToolName::bare(name)
             .map_err(|error| ConfigError::value(&table, format!("names no tool: {error}")))?;
+        bounded_by_fuel(&table, &tool.bounds())?;
         let said = tool.bounds().or(said.clone());
         let settings = ToolSettings {
             enabled: tool.enabled.unwrap_or(true),

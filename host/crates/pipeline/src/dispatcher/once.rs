@@ -10,9 +10,9 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use skillhost_core::{CallId, Effect, Failure, FailureKind};
+use skillhost_core::{CallId, Effect, Entry, Failure, FailureKind};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, Span};
 
 use super::{Dispatcher, RESTART, effect_of};
 use crate::{
@@ -45,6 +45,8 @@ pub(super) struct Run {
     /// When it came in.
     pub(super) began: Option<Instant>,
     pub(super) counted: Counted,
+    /// Its tool, where that was there when it came in.
+    pub(super) found: Option<Entry>,
 }
 
 /// What is said of a call that was ended because the host ends.
@@ -87,17 +89,19 @@ impl Dispatcher {
             Some(given) => given.as_str().into(),
             None => id.text(&mut [0; 36]).into(),
         };
+        let found = self.catalog.borrow().tools.get(request.tool.as_str()).cloned();
+        // All at once: to add to the fields of a span later, its log reads them again and writes them anew.
         let span = tracing::info_span!(
             "call",
             call_id = %id,
             correlation_id = &*correlation_id,
             tool = brief(&request.tool),
             caller = request.caller.as_str(),
-            skill = field::Empty,
+            skill = found.as_ref().map(|entry| entry.skill.as_str()),
         );
         let mut dropped = Dropped { span: Some(span.clone()) };
         let began = self.clock.now();
-        let mut run = Run { began: Some(began), ..Run::default() };
+        let mut run = Run { began: Some(began), found, ..Run::default() };
         let cancel = request.cancel.clone();
         let result = if let Some(failure) = unusable {
             Err(failure)
@@ -123,6 +127,7 @@ impl Dispatcher {
             spent,
             counted,
             began: _,
+            found: _,
         } = run;
         let effect = effect.unwrap_or_else(|| effect_of(&result, &tally));
         let result = result.map_err(|failure| self.shutting_down(failure, effect));

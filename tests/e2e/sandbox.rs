@@ -45,7 +45,7 @@ fn the_context_tells_who_calls() {
 
 #[test]
 fn a_skill_that_only_the_clock_bounds_computes_as_much_as_its_time_allows() {
-    let config = "[skills.faulty]\nmetering = \"time\"\nfuel = 1\ntimeout = \"300ms\"\n[skills.text]\nfuel = 1\nload_timeout = \"5s\"\n";
+    let config = "[defaults]\nfuel = 1\n[skills.faulty]\nmetering = \"time\"\ntimeout = \"300ms\"\n[skills.text]\nload_timeout = \"5s\"\n";
     let mut client = samples().config(config).stdio();
     let result = client.call("faulty_echo", json!({"text": "a b"}));
     assert_eq!(result["isError"], false, "{result}");

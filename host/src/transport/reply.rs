@@ -7,8 +7,9 @@ use rmcp::{
     ErrorData,
     model::{
         AudioContent, CallToolResult, ClientCapabilities, CompleteResult, CompletionInfo, ContentBlock,
-        EmbeddedResource, GetPromptResult, ImageContent, MetaObject, PromptMessage, ReadResourceResult,
-        Resource, ResourceContents, TextContent,
+        EmbeddedResource, GetPromptResult, ImageContent, JsonRpcMessage, JsonRpcResponse, MetaObject,
+        PromptMessage, ReadResourceResult, Resource, ResourceContents, ServerJsonRpcMessage, ServerResult,
+        TextContent,
     },
 };
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ use skillhost_core::{
     text::bounded,
 };
 use skillhost_pipeline::{FeatureResponse, Response, StandIn};
-use skillhost_policy::Findings;
+use skillhost_policy::{Findings, compact};
 
 use super::wording;
 
@@ -25,6 +26,25 @@ use super::wording;
 const OURS: &str = "skillhost/";
 /// Prefixes a skill must not speak under.
 const RESERVED: [&str; 3] = [OURS, "io.modelcontextprotocol/", "dev.mcp/"];
+
+/// A message as JSON.
+///
+/// # Errors
+/// When it has none; ours have one.
+pub(crate) fn json(message: &ServerJsonRpcMessage) -> serde_json::Result<String> {
+    /// Bytes of text from which on it is faster to copy it into a value first than to have serde_json look at each of them.
+    const LONG: usize = 16 << 10;
+    let is_long = |result: &CallToolResult| {
+        let texts = result.content.iter().filter_map(|block| block.as_text());
+        texts.map(|text| text.text.len()).sum::<usize>() >= LONG
+    };
+    match message {
+        JsonRpcMessage::Response(JsonRpcResponse {
+            result: ServerResult::CallToolResult(result), ..
+        }) if is_long(result) => Ok(compact(&serde_json::to_value(message)?)),
+        _ => serde_json::to_string(message),
+    }
+}
 
 /// The result of `tools/call`, or the JSON-RPC error where MCP wants one.
 pub(crate) fn to_mcp(response: Response) -> Result<CallToolResult, ErrorData> {
@@ -357,6 +377,21 @@ mod tests {
 
     fn text(result: &CallToolResult) -> &str {
         &result.content[0].as_text().unwrap().text
+    }
+
+    #[test]
+    fn a_message_is_the_same_json_however_long_its_text_is() {
+        for length in [1, 40 << 10] {
+            let text = "a \"word\"\n".repeat(length);
+            let reply = Reply {
+                content: vec![Block::text(text)],
+                structured: Some(json!({"n": 1.5})),
+                ..Reply::default()
+            };
+            let result = ServerResult::from(to_mcp(response(Ok(reply))).unwrap());
+            let message = ServerJsonRpcMessage::response(result, rmcp::model::RequestId::Number(1));
+            assert_eq!(json(&message).unwrap(), serde_json::to_string(&message).unwrap());
+        }
     }
 
     #[test]

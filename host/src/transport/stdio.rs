@@ -34,7 +34,7 @@ use tokio_util::{
 use super::{
     Direct, McpServer,
     pipes::{self, Input, Output},
-    refusal,
+    refusal, reply,
 };
 use crate::{app::App, shutdown::Shutdown};
 
@@ -250,7 +250,7 @@ async fn write(
     output: &Mutex<FramedWrite<Output, LinesCodec>>,
     message: &TxJsonRpcMessage<RoleServer>,
 ) -> io::Result<()> {
-    let line = serde_json::to_string(message)?;
+    let line = reply::json(message)?;
     output.lock().await.send(line).await.map_err(io::Error::other)
 }
 

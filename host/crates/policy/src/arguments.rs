@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use skillhost_core::{Failure, FailureKind, ToolSpec, Violation};
 
-use crate::{ControlCharacters, canonical, control::sanitise};
+use crate::{ControlCharacters, canonical, compact, control::sanitise};
 
 /// Bounds of the arguments of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn bound(
         ));
     }
     sanitise(&mut value, control)?;
-    let text = serde_json::to_string(&value).expect("a value is JSON");
+    let text = compact(&value);
     if text.len() > bounds.bytes {
         return Err(Failure::new(
             FailureKind::InvalidInput,

@@ -29,7 +29,7 @@ pub fn keeps(reply: &Reply) -> bool {
 #[must_use]
 pub fn weight(reply: &Reply) -> usize {
     let content: usize = reply.content.iter().map(block).sum();
-    let structured = reply.structured.as_ref().map_or(0, crate::result::bytes);
+    let structured = reply.structured.as_ref().map_or(0, crate::json::bytes);
     size_of::<Reply>() + content + 2 * structured
 }
 

@@ -5,7 +5,6 @@
 
 pub mod arguments;
 mod cache_policy;
-mod canonical;
 pub mod circuit_breaker;
 mod concurrency_limit;
 pub mod content_filter;
@@ -13,6 +12,7 @@ mod control;
 pub mod deadline;
 mod fallback;
 pub mod form;
+mod json;
 pub mod playbook;
 pub mod rate_limit;
 pub mod redelivery;
@@ -25,7 +25,6 @@ mod verdict;
 
 pub use arguments::ArgumentBounds;
 pub use cache_policy::{CachePolicy, cacheable, keeps, weight};
-pub use canonical::canonical;
 pub use circuit_breaker::{
     BreakerSettings, CircuitBreaker, Mode, NotPermitted, Permit, State, Transition, Window,
 };
@@ -34,6 +33,7 @@ pub use content_filter::{FilterMode, Findings};
 pub use control::ControlCharacters;
 pub use deadline::Deadline;
 pub use fallback::stands_in;
+pub use json::{canonical, compact};
 pub use rate_limit::{Counts, Rate, RateLimit, RateLimiter, RateStats, Refused, TokenBucket};
 pub use redelivery::RedeliveryPolicy;
 pub use retry::{Delays, Failed, RetryBudget, RetryBudgetSettings, RetryPolicy, is_safe};

@@ -1,7 +1,8 @@
 //! Results, before a client sees them.
 
-use serde_json::Value;
 use skillhost_core::{Block, Failure, FailureKind, Reply, ToolSpec};
+
+use crate::json::{bytes, compact};
 
 /// Levels of nesting of a structured result.
 const MAX_DEPTH: usize = 100;
@@ -14,16 +15,6 @@ pub fn work(tool: &ToolSpec, reply: &Reply) -> u64 {
     match (&tool.output, &reply.structured) {
         (Some(schema), Some(structured)) => schema.work(bytes(structured)),
         _ => 0,
-    }
-}
-
-/// Bytes of a value as JSON, give or take escapes; without writing it out.
-pub(crate) fn bytes(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-        Value::String(text) => text.len() + 2,
-        Value::Array(items) => items.iter().fold(2, |sum, item| sum + 1 + bytes(item)),
-        Value::Object(map) => map.iter().fold(2, |sum, (key, value)| sum + key.len() + 4 + bytes(value)),
     }
 }
 
@@ -47,7 +38,7 @@ pub fn check(tool: &ToolSpec, mut reply: Reply) -> Result<Reply, Failure> {
             )));
         }
         if reply.content.is_empty() {
-            reply.content.push(Block::text(structured.to_string()));
+            reply.content.push(Block::text(compact(structured)));
         }
     }
     // A tool that answers "no" owes no structured result.
@@ -70,7 +61,7 @@ pub fn check(tool: &ToolSpec, mut reply: Reply) -> Result<Reply, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
     use skillhost_core::{Annotations, Content, Schema};
 
     use super::*;

@@ -36,6 +36,7 @@ use super::{
     link::{self, Link, Origin, PROGRESS_TOKEN},
     watch::{Asked, Seen},
 };
+use crate::transport::reply;
 
 const VERSION: &str = "2026-07-28";
 const METHOD: &str = "tools/call";
@@ -123,7 +124,7 @@ impl Direct {
         let work = async move { self.made(&server, Some(&head), cancel).await };
         let made = (Ending { work: Some(Box::pin(work)), ended }).await;
         let status = made.as_ref().map_or_else(status, |_| StatusCode::OK);
-        match serde_json::to_vec(&worded(made, id)) {
+        match reply::json(&worded(made, id)) {
             Ok(body) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
             Err(error) => {
                 tracing::error!(%error, "an answer cannot be written as JSON");

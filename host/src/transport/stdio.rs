@@ -171,7 +171,18 @@ impl Decoder for Codec {
     type Error = io::Error;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
-        match self.0.decode(buffer) {
+        Self::line(self.0.decode(buffer))
+    }
+
+    /// The last line may do without its end.
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> io::Result<Option<Line>> {
+        Self::line(self.0.decode_eof(buffer))
+    }
+}
+
+impl Codec {
+    fn line(read: Result<Option<String>, LinesCodecError>) -> io::Result<Option<Line>> {
+        match read {
             Ok(line) => Ok(line.map(Line::Text)),
             Err(LinesCodecError::MaxLineLengthExceeded) => Ok(Some(Line::TooLong)),
             Err(LinesCodecError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
@@ -275,25 +286,26 @@ impl Transport<RoleServer> for Lines {
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            let Some(next) = self.input.next().await else {
+            let next = self.input.next().await;
+            if let Some(Err(error)) = &next {
+                tracing::error!(%error, "stdin cannot be read");
+            }
+            let Some(Ok(line)) = next else {
+                // What was read before is answered all the same.
                 if reader_is_there() {
                     self.ends.closed.cancel();
                     self.ends.drained.cancelled().await;
                 }
                 return None;
             };
-            let answer = match next {
-                Err(error) => {
-                    tracing::error!(%error, "stdin cannot be read");
-                    return None;
-                }
-                Ok(Line::TooLong) => {
+            let answer = match line {
+                Line::TooLong => {
                     let text = format!("the message is longer than {} MiB", MAX_LINE >> 20);
                     Some((None, ErrorData::invalid_request(text, None)))
                 }
-                Ok(Line::NotUtf8) => Some((None, ErrorData::parse_error("the message is not UTF-8", None))),
-                Ok(Line::Text(line)) if line.trim().is_empty() || self.directly(&line) => None,
-                Ok(Line::Text(line)) => match serde_json::from_str(&line) {
+                Line::NotUtf8 => Some((None, ErrorData::parse_error("the message is not UTF-8", None))),
+                Line::Text(line) if line.trim().is_empty() || self.directly(&line) => None,
+                Line::Text(line) => match serde_json::from_str(&line) {
                     // A request whose `id` cannot be one looks like a notification.
                     Ok(JsonRpcMessage::Notification(_)) if refusal::asks(&line) => refusal::of(&line),
                     Ok(message) => {
